@@ -1,0 +1,69 @@
+"""A pixel grid in the patient: where one slice lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import InvalidOptionError
+
+
+@dataclass(frozen=True)
+class SlicePlane:
+    """The pixels of a slice in world millimetres.
+
+    Attributes:
+        origin_ras: (3,) centre of the pixel in row 0, column 0.
+        column_direction_ras: (3,) unit vector towards higher columns (to the right on the screen).
+        row_direction_ras: (3,) unit vector towards higher rows (downwards on the screen).
+        spacing_mm: distance of neighbouring columns, and of neighbouring rows.
+        shape_hw: number of rows, number of columns.
+
+    The two directions are orthogonal except where a sheared volume makes its own layers oblique.
+    """
+
+    origin_ras: npt.NDArray[np.float64]
+    column_direction_ras: npt.NDArray[np.float64]
+    row_direction_ras: npt.NDArray[np.float64]
+    spacing_mm: tuple[float, float]
+    shape_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name in ("origin_ras", "column_direction_ras", "row_direction_ras"):
+            vector = np.asarray(getattr(self, name), dtype=np.float64)
+            if vector.shape != (3,) or not np.isfinite(vector).all():
+                raise InvalidOptionError(f"Slice plane: {name} is {vector.tolist()}, three finite numbers are needed.")
+            object.__setattr__(self, name, vector)
+        if min(self.spacing_mm) <= 0 or min(self.shape_hw) < 1:
+            raise InvalidOptionError(f"Slice plane: spacing {self.spacing_mm} mm and shape {self.shape_hw} must be positive.")
+        if np.linalg.norm(np.cross(self.column_direction_ras, self.row_direction_ras)) < 1e-6:
+            raise InvalidOptionError("Slice plane: the column and row directions are parallel. Give two different ones.")
+
+    @cached_property
+    def normal_ras(self) -> npt.NDArray[np.float64]:
+        """(3,) unit vector: column direction × row direction."""
+        normal = np.cross(self.column_direction_ras, self.row_direction_ras)
+        return normal / np.linalg.norm(normal)
+
+    @cached_property
+    def pixel_to_ras(self) -> npt.NDArray[np.float64]:
+        """(4, 4): (column, row, distance along the normal in mm, 1) to RAS."""
+        matrix = np.eye(4)
+        matrix[:3, 0] = self.column_direction_ras * self.spacing_mm[0]
+        matrix[:3, 1] = self.row_direction_ras * self.spacing_mm[1]
+        matrix[:3, 2] = self.normal_ras
+        matrix[:3, 3] = self.origin_ras
+        return matrix
+
+    @cached_property
+    def ras_to_pixel(self) -> npt.NDArray[np.float64]:
+        """(4, 4): RAS to (column, row, signed distance from the plane in mm, 1)."""
+        return np.linalg.inv(self.pixel_to_ras)
+
+    @property
+    def offset_mm(self) -> float:
+        """Signed distance of the plane from the world's origin, along its normal."""
+        return float(self.normal_ras @ self.origin_ras)

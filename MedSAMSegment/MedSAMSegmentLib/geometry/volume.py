@@ -1,0 +1,119 @@
+"""A volume's voxels together with their place in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import InvalidImageError
+
+
+@dataclass(frozen=True)
+class VolumeGeometry:
+    """A voxel grid in the world: shape and IJK → RAS.
+
+    Attributes:
+        shape_kji: number of voxels along K, J and I (numpy's axis order).
+        ijk_to_ras: (4, 4) float64, voxel centre index (i, j, k, 1) to world millimetres, parent transform included.
+            Its columns may have any direction and length; they need not be orthogonal.
+    """
+
+    shape_kji: tuple[int, int, int]
+    ijk_to_ras: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+            raise InvalidImageError(
+                f"The image's index-to-world matrix {matrix.tolist()} cannot be inverted. Check its spacing and directions."
+            )
+        object.__setattr__(self, "ijk_to_ras", matrix)
+
+    @cached_property
+    def ras_to_ijk(self) -> npt.NDArray[np.float64]:
+        return np.linalg.inv(self.ijk_to_ras)
+
+    @cached_property
+    def spacing_ijk(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along I, J and K, in mm."""
+        i, j, k = np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
+        return float(i), float(j), float(k)
+
+    @cached_property
+    def corners_ras(self) -> npt.NDArray[np.float64]:
+        """The eight outer corners of the corner voxels: (8, 3) in RAS mm."""
+        depth, height, width = self.shape_kji
+        corners_ijk = np.array(
+            [(i, j, k, 1.0) for k in (-0.5, depth - 0.5) for j in (-0.5, height - 0.5) for i in (-0.5, width - 0.5)]
+        )
+        return (corners_ijk @ self.ijk_to_ras.T)[:, :3]
+
+    def crop(self, extent_ijk: tuple[int, int, int, int, int, int]) -> VolumeGeometry:
+        """The part of the grid within VTK's inclusive extent (i_min, i_max, j_min, j_max, k_min, k_max)."""
+        i_min, i_max, j_min, j_max, k_min, k_max = extent_ijk
+        ijk_to_ras = self.ijk_to_ras.copy()
+        ijk_to_ras[:3, 3] = (self.ijk_to_ras @ (i_min, j_min, k_min, 1.0))[:3]
+        return VolumeGeometry((k_max - k_min + 1, j_max - j_min + 1, i_max - i_min + 1), ijk_to_ras)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels and their geometry. The voxels are never modified.
+
+    Attributes:
+        voxels_kji: (K, J, I) of any real dtype, or (K, J, I, 3) uint8 for RGB.
+        geometry: the grid that they lie on.
+    """
+
+    voxels_kji: npt.NDArray
+    geometry: VolumeGeometry
+
+    def __post_init__(self) -> None:
+        shape = self.voxels_kji.shape
+        if shape[:3] != self.geometry.shape_kji or (len(shape) == 4 and shape[3] != 3) or len(shape) not in (3, 4):
+            raise InvalidImageError(
+                f"Voxels of shape {shape} do not fit a grid of {self.geometry.shape_kji}: one value, or red, green and "
+                "blue, per voxel is needed."
+            )
+
+    @property
+    def is_rgb(self) -> bool:
+        return self.voxels_kji.ndim == 4
+
+
+@dataclass(frozen=True)
+class MaskBlock:
+    """A boolean mask on a part of a voxel grid: what a segment takes.
+
+    Attributes:
+        mask_kji: (k, j, i) bool, only as large as needed.
+        extent_ijk: where it lies in ``grid``: VTK's inclusive extent (i_min, i_max, j_min, j_max, k_min, k_max).
+        grid: the whole grid.
+    """
+
+    mask_kji: npt.NDArray[np.bool_]
+    extent_ijk: tuple[int, int, int, int, int, int]
+    grid: VolumeGeometry
+
+    @property
+    def geometry(self) -> VolumeGeometry:
+        """The block's own grid."""
+        return self.grid.crop(self.extent_ijk)
+
+    @property
+    def voxel_count(self) -> int:
+        return int(np.count_nonzero(self.mask_kji))
+
+    @property
+    def volume_mm3(self) -> float:
+        return self.voxel_count * abs(float(np.linalg.det(self.grid.ijk_to_ras[:3, :3])))
+
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """The mask on the whole grid, (K, J, I) bool."""
+        mask_kji = np.zeros(self.grid.shape_kji, dtype=bool)
+        i_min, i_max, j_min, j_max, k_min, k_max = self.extent_ijk
+        mask_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1] = self.mask_kji
+        return mask_kji

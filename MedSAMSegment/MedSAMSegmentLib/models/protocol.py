@@ -1,0 +1,94 @@
+"""What every model can do, whatever its family: encode slices, decode prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.prompts import BoxPrompt, PointPrompt
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.models.description import ModelIdentity
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Encoder output of one slice.
+
+    Attributes:
+        values: torch tensor (C, h, w) on the model's device, in the model's precision; opaque to callers.
+        shape_hw: rows and columns of the slice that was encoded.
+    """
+
+    values: Any
+    shape_hw: tuple[int, int]
+
+    @property
+    def byte_count(self) -> int:
+        return int(self.values.numel() * self.values.element_size())
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One structure on one slice: a box, points, or both, in pixels of the slice that was encoded."""
+
+    box: BoxPrompt | None = None
+    points: tuple[PointPrompt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder answers to N prompts.
+
+    Attributes:
+        logits: (N, M, h, w) float32 at the decoder's own resolution, in the model's input frame; M is 1, or 3 candidates.
+        predicted_iou: (N, M) float32, the model's own estimate of each mask's IoU.
+        shape_hw: rows and columns of the slice that was encoded.
+    """
+
+    logits: npt.NDArray[np.float32]
+    predicted_iou: npt.NDArray[np.float32]
+    shape_hw: tuple[int, int]
+
+
+class SegmentationModel(Protocol):
+    """A loaded model on a device. Not thread-safe: one thread at a time."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model, revision and weights this is: for provenance and cache keys."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``, with an index where there are several."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """``float32``, ``bfloat16`` or ``float16``: of the encoder."""
+        ...
+
+    def encode(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+        """Encode slices, each (H, W) or (H, W, 3) uint8 after windowing; batched as far as memory allows.
+
+        Raises:
+            DeviceError: the device's memory does not hold even a single slice.
+        """
+        ...
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
+        """Masks of all prompts on one slice, in one batch; three candidates each if asked for.
+
+        Raises:
+            InvalidPromptError: a prompt has neither a box nor a point, or a kind that this model does not take.
+        """
+        ...
+
+    def logits_on_slice(self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """(…, h, w) decoder logits to (…, H, W) on the slice's own pixels, as the model's authors do it."""
+        ...
