@@ -20,7 +20,8 @@ class Embedding:
     """Encoder output of one slice.
 
     Attributes:
-        values: torch tensor (C, h, w) on the model's device, in the model's precision; opaque to callers.
+        values: torch tensor (C, h, w) on the model's device, in the model's precision; opaque to callers (any array with
+            ``nbytes`` in a stand-in).
         shape_hw: rows and columns of the slice that was encoded.
     """
 
@@ -29,7 +30,7 @@ class Embedding:
 
     @property
     def byte_count(self) -> int:
-        return int(self.values.numel() * self.values.element_size())
+        return int(self.values.nbytes)
 
 
 @dataclass(frozen=True)

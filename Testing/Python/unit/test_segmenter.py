@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
+from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
+from MedSAMSegmentLib.inference.mask_options import MaskOptions
+from MedSAMSegmentLib.inference.segmenter import Segmenter
+from MedSAMSegmentLib.inference.slice_image import SliceImage
+from MedSAMSegmentLib.models.protocol import Prompt
+from MedSAMSegmentLib.prompts import BoxPrompt
+from support.threshold_model import ThresholdModel
+
+
+def bright_square(value: int = 255, rows: int = 16, columns: int = 20) -> SliceImage:
+    pixels = np.zeros((rows, columns), dtype=np.uint8)
+    pixels[4:8, 6:12] = value
+    return SliceImage(
+        pixels, SlicePlane(np.zeros(3), np.array([1, 0, 0]), np.array([0, 1, 0]), (1, 1), (rows, columns))
+    )
+
+
+def box(*xyxy: float) -> Prompt:
+    return Prompt(box=BoxPrompt(*xyxy))
+
+
+def test_the_mask_lies_on_the_slices_own_pixels():
+    image = bright_square()
+    segmenter = Segmenter(ThresholdModel())
+    (prediction,) = segmenter.predict(image, [box(5, 3, 13, 9)])
+    answer = segmenter.mask(prediction, MaskOptions())
+    np.testing.assert_array_equal(answer.mask_hw, image.pixels_u8 == 255)
+    assert answer.plane is image.plane
+    assert answer.predicted_iou == pytest.approx(0.9)
+
+
+def test_a_slice_is_encoded_once_however_many_prompts_it_gets():
+    model = ThresholdModel()
+    segmenter = Segmenter(model)
+    image = bright_square()
+    segmenter.predict(image, [box(0, 0, 5, 5), box(5, 3, 13, 9)])
+    segmenter.predict(image, [box(5, 3, 9, 9)])
+    assert len(model.encoded) == 1
+    assert model.decoded == [2, 1]
+
+
+def test_a_slice_that_looks_the_same_is_not_encoded_again_even_as_another_object():
+    model = ThresholdModel()
+    segmenter = Segmenter(model)
+    segmenter.predict(bright_square(), [box(0, 0, 5, 5)])
+    assert segmenter.is_encoded(bright_square())
+    segmenter.predict(bright_square(), [box(0, 0, 5, 5)])
+    assert len(model.encoded) == 1
+
+
+def test_an_edited_voxel_is_never_answered_from_the_cache():
+    model = ThresholdModel()
+    segmenter = Segmenter(model)
+    pixels = bright_square().pixels_u8
+    for row in range(0, 16, 5):
+        for column in range(0, 20, 7):
+            pixels[row, column] ^= 1  # the very same array, edited in place as Slicer does
+            segmenter.predict(SliceImage(pixels, bright_square().plane), [box(0, 0, 5, 5)])
+    assert len(model.encoded) == 4 * 3
+
+
+def test_slices_of_equal_bytes_and_different_shape_are_told_apart():
+    flat = np.zeros((4, 8), dtype=np.uint8)
+    plane = bright_square().plane
+    assert SliceImage(flat, plane).digest != SliceImage(flat.reshape(8, 4), plane).digest
+
+
+def test_two_models_do_not_share_embeddings():
+    cache = EmbeddingCache()
+    first, second = ThresholdModel(), ThresholdModel()
+    second.identity = "another"
+    Segmenter(first, cache).encode([bright_square()])
+    Segmenter(second, cache).encode([bright_square()])
+    assert len(second.encoded) == 1
+
+
+def test_encoding_many_slices_reports_progress_and_encodes_each_different_one_once():
+    model = ThresholdModel()
+    images = [bright_square(value) for value in (200, 210, 200, 220, 230)]
+    reported = []
+    embeddings = Segmenter(model).encode(
+        images, batch_size=2, progress=lambda done, total: reported.append((done, total))
+    )
+    assert len(embeddings) == 5
+    assert len(model.encoded) == 4
+    assert reported == [(2, 4), (4, 4)]
+    np.testing.assert_array_equal(embeddings[0].values, embeddings[2].values)
+
+
+def test_cancelling_stops_before_the_next_batch_and_keeps_what_is_done():
+    model = ThresholdModel()
+    segmenter = Segmenter(model)
+    images = [bright_square(value) for value in (200, 210, 220)]
+    with pytest.raises(CancelledError):
+        segmenter.encode(images, batch_size=1, cancelled=lambda: len(model.encoded) == 2)
+    assert len(model.encoded) == 2
+    assert segmenter.is_encoded(images[1])
+    assert not segmenter.is_encoded(images[2])
+
+
+def test_of_several_candidates_the_one_of_highest_predicted_iou_is_taken():
+    segmenter = Segmenter(ThresholdModel())
+    (prediction,) = segmenter.predict(bright_square(), [box(5, 3, 13, 9)], candidates=True)
+    prediction.predicted_iou[:] = (0.2, 0.8, 0.5)
+    prediction.logits[1] = -10.0
+    assert not segmenter.mask(prediction, MaskOptions()).mask_hw.any()
+    assert segmenter.mask(prediction, MaskOptions(), candidate=2).mask_hw.sum() == 24
