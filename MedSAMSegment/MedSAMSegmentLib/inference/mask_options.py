@@ -63,7 +63,7 @@ def clean_mask(
     """Smooth, keep the largest part and fill holes of a mask, as far as asked for; shapes as in `mask_from_logits`."""
     if not mask.any() or not (options.smoothing_mm or options.keep_largest or options.fill_holes):
         return mask
-    import SimpleITK as sitk  # noqa: N813 (its usual name); only here, and only when asked for
+    import SimpleITK as sitk  # only here, and only when asked for
 
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     radius = [round(options.smoothing_mm / step) for step in spacing_mm]
