@@ -53,9 +53,7 @@ def setup() -> None:
         try:
             venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
         except subprocess.CalledProcessError:
-            sys.exit(
-                "This Python cannot create virtual environments with pip. On Debian and Ubuntu: apt install python3-venv"
-            )
+            sys.exit("This Python cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv")
     pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     run(*pip, "--upgrade", "pip>=25.1")  # the first with dependency groups
     run(*pip, "--constraint", CONSTRAINTS, "--editable", ".", "--group", "test")

@@ -38,9 +38,13 @@ class SlicePlane:
                 raise InvalidOptionError(f"Slice plane: {name} is {vector.tolist()}, three finite numbers are needed.")
             object.__setattr__(self, name, vector)
         if min(self.spacing_mm) <= 0 or min(self.shape_hw) < 1:
-            raise InvalidOptionError(f"Slice plane: spacing {self.spacing_mm} mm and shape {self.shape_hw} must be positive.")
+            raise InvalidOptionError(
+                f"Slice plane: spacing {self.spacing_mm} mm and shape {self.shape_hw} must be positive."
+            )
         if np.linalg.norm(np.cross(self.column_direction_ras, self.row_direction_ras)) < 1e-6:
-            raise InvalidOptionError("Slice plane: the column and row directions are parallel. Give two different ones.")
+            raise InvalidOptionError(
+                "Slice plane: the column and row directions are parallel. Give two different ones."
+            )
 
     @cached_property
     def normal_ras(self) -> npt.NDArray[np.float64]:

@@ -28,7 +28,7 @@ class VolumeGeometry:
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
             raise InvalidImageError(
-                f"The image's index-to-world matrix {matrix.tolist()} cannot be inverted. Check its spacing and directions."
+                f"The image's index-to-world matrix {matrix.tolist()} cannot be inverted: check spacing and directions."
             )
         object.__setattr__(self, "ijk_to_ras", matrix)
 

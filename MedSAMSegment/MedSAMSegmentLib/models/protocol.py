@@ -20,8 +20,8 @@ class Embedding:
     """Encoder output of one slice.
 
     Attributes:
-        values: torch tensor (C, h, w) on the model's device, in the model's precision; opaque to callers (any array with
-            ``nbytes`` in a stand-in).
+        values: torch tensor (C, h, w) on the model's device, in the model's precision; opaque to callers (any array
+            with ``nbytes`` in a stand-in).
         shape_hw: rows and columns of the slice that was encoded.
     """
 
@@ -46,7 +46,7 @@ class Decoded:
     """What the decoder answers to N prompts.
 
     Attributes:
-        logits: (N, M, h, w) float32 at the decoder's own resolution, in the model's input frame; M is 1, or 3 candidates.
+        logits: (N, M, h, w) float32 at the decoder's own resolution and in its frame; M is 1, or 3 candidates.
         predicted_iou: (N, M) float32, the model's own estimate of each mask's IoU.
         shape_hw: rows and columns of the slice that was encoded.
     """

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache, EmbeddingKey
 from MedSAMSegmentLib.models.protocol import Embedding
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentLib.inference.mask_options import MaskOptions, mask_from_logits
 

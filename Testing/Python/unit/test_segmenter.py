@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from MedSAMSegmentLib.errors import CancelledError
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
