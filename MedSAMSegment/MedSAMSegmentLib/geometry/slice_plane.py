@@ -65,7 +65,13 @@ class SlicePlane:
     @cached_property
     def ras_to_pixel(self) -> npt.NDArray[np.float64]:
         """(4, 4): RAS to (column, row, signed distance from the plane in mm, 1)."""
-        return np.linalg.inv(self.pixel_to_ras)
+        return np.linalg.inv(self.pixel_to_ras).astype(np.float64)
+
+    @property
+    def center_ras(self) -> npt.NDArray[np.float64]:
+        """(3,) middle of the pixel area."""
+        rows, columns = self.shape_hw
+        return (self.pixel_to_ras @ ((columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0))[:3]
 
     @property
     def offset_mm(self) -> float:

@@ -34,7 +34,8 @@ class VolumeGeometry:
 
     @cached_property
     def ras_to_ijk(self) -> npt.NDArray[np.float64]:
-        return np.linalg.inv(self.ijk_to_ras)
+        """(4, 4): world millimetres to voxel index (i, j, k, 1)."""
+        return np.linalg.inv(self.ijk_to_ras).astype(np.float64)
 
     @cached_property
     def spacing_ijk(self) -> tuple[float, float, float]:
@@ -82,6 +83,20 @@ class Volume:
     @property
     def is_rgb(self) -> bool:
         return self.voxels_kji.ndim == 4
+
+    @cached_property
+    def air_value(self) -> float:
+        """What surrounds the volume: its lowest finite voxel, but not below air, -1000 HU; 0 for RGB.
+
+        Scanners pad CT with values such as -2000 or -3024, which would only stretch an intensity range.
+        """
+        if self.is_rgb:
+            return 0.0
+        lowest = float(np.fmin.reduce(self.voxels_kji, axis=None))
+        if not np.isfinite(lowest):
+            finite = self.voxels_kji[np.isfinite(self.voxels_kji)]
+            lowest = float(finite.min()) if finite.size else 0.0
+        return max(lowest, -1000.0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+"""Which intensities of a volume the model is shown: the window rules that a user can name."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
+from MedSAMSegmentLib.geometry.box_voxels import block_in_box
+from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.volume import Volume
+from MedSAMSegmentLib.geometry.voxel_range import extent_around
+from MedSAMSegmentLib.intensity.presets import PRESETS
+from MedSAMSegmentLib.intensity.window import Window
+
+WINDOW_RULES = ("auto", "roi", "percentile", *PRESETS)
+"""Every rule that has a name; ``LEVEL,WIDTH`` is the other way."""
+
+_VOLUME_PERCENTILES = (0.5, 99.5)
+"""Of the non-zero voxels: MedSAM's preparation of its training data (``pre_CT_MR.py`` in bowang-lab/MedSAM)."""
+
+_ROI_PERCENTILES = (1.0, 99.0)
+
+_ENOUGH_VOXELS = 8_000_000
+"""More than this say nothing new about a percentile."""
+
+
+def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> Window:
+    """The window that a rule gives on a volume.
+
+    - ``auto``: RGB and 8-bit images (0 … 255, already windowed by somebody) as they are; else ``roi`` if there is an
+      ROI; else ``percentile``.
+    - ``roi``: percentiles 1 to 99 of the voxels in the ROI, as it is turned.
+    - ``percentile``: percentiles 0.5 to 99.5 of the non-zero voxels.
+    - a preset's name (`PRESETS`): a CT window.
+    - ``LEVEL,WIDTH``, such as ``40,400``.
+
+    RGB volumes are passed through whatever the rule. NaN and infinite voxels have no say. An image, or ROI, that is
+    constant gives a window that starts at its value.
+
+    Args:
+        rule: one of the above.
+        volume: its voxels are not changed.
+        roi: of the structure.
+
+    Raises:
+        InvalidOptionError: no such rule, a width that is not above zero, or ``roi`` without an ROI.
+        InvalidPromptError: the ROI lies outside the volume.
+    """
+    named = _named_window(rule)
+    if volume.is_rgb:
+        return Window(0.0, 255.0, "rgb")
+    if named is not None:
+        return named
+    if rule == "auto":
+        if is_eight_bit(volume):
+            return Window(0.0, 255.0, "auto: 8-bit")
+        rule = "percentile" if roi is None else "roi"
+        label = f"auto: {rule}"
+    else:
+        label = rule
+    if rule == "roi":
+        if roi is None:
+            raise InvalidOptionError("Window rule 'roi' needs an ROI. Give one, or use the rule 'percentile'.")
+        return _between(voxels_in(volume, roi), _ROI_PERCENTILES, label)
+    voxels = _thinned(volume.voxels_kji)
+    return _between(voxels[voxels != 0], _VOLUME_PERCENTILES, label)
+
+
+def is_eight_bit(volume: Volume) -> bool:
+    """Whether the voxels are 8-bit grey values already: unsigned bytes, or whole numbers that fill 0 … 255 exactly."""
+    voxels = volume.voxels_kji
+    if voxels.dtype == np.uint8:
+        return True
+    sample = _thinned(voxels)
+    if sample.size == 0 or sample.min() < 0 or sample.max() > 255:
+        return False
+    return bool(voxels.min() == 0 and voxels.max() == 255 and (sample == np.rint(sample)).all())
+
+
+def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
+    """The voxels whose centre is in an ROI; around an ROI that is too thin to hold a centre, those next to it.
+
+    Raises:
+        InvalidPromptError: the ROI lies outside the volume.
+    """
+    block = block_in_box(roi, volume.geometry)
+    if block is not None:
+        i_min, i_max, j_min, j_max, k_min, k_max = block.extent_ijk
+        return volume.voxels_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1][block.mask_kji]
+    half_voxel = volume.geometry.ijk_to_ras[:3, :3] / 2
+    reach = np.concatenate([roi.corners_ras + sign * half_voxel[:, axis] for sign in (-1, 1) for axis in range(3)])
+    extent = extent_around(reach, volume.geometry)
+    if extent is None:
+        raise InvalidPromptError("The ROI lies outside the image: it holds no voxel. Move the ROI into the image.")
+    i_min, i_max, j_min, j_max, k_min, k_max = extent
+    return volume.voxels_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1].reshape(-1)
+
+
+def _named_window(rule: str) -> Window | None:
+    """The window of a preset or of LEVEL,WIDTH; None for a rule that looks at the image."""
+    if rule in PRESETS:
+        level, width = PRESETS[rule]
+        return Window.from_level_width(level, width, rule)
+    if rule in WINDOW_RULES:
+        return None
+    try:
+        level, width = (float(part) for part in rule.split(","))
+    except ValueError:
+        choices = ", ".join(WINDOW_RULES)
+        raise InvalidOptionError(f"There is no window rule {rule!r}. Use one of: {choices}, or LEVEL,WIDTH.") from None
+    if not (math.isfinite(level) and math.isfinite(width) and width > 0):
+        raise InvalidOptionError(
+            f"Window {rule!r} has no width. Give LEVEL,WIDTH with a width above 0, such as 40,400."
+        )
+    return Window.from_level_width(level, width, rule)
+
+
+def _thinned(voxels: npt.NDArray) -> npt.NDArray:
+    """Every voxel of a small volume; a regular part, the same from whichever end one counts, of a large one."""
+    step = 1
+    while voxels.size / step**3 > _ENOUGH_VOXELS:
+        step += 2
+    part = []
+    for size in voxels.shape:
+        along = step if size >= 4 * step else 1
+        # First and last gap are equal: as many voxels before the first taken one as behind the last.
+        part.append(slice((size - 1) * (along + 1) // 2 % along, None, along))
+    return voxels[tuple(part)]
+
+
+def _between(voxels: npt.NDArray, percentiles: tuple[float, float], label: str) -> Window:
+    if voxels.dtype.kind == "f":
+        voxels = voxels[np.isfinite(voxels)]
+    if voxels.size == 0:
+        return Window(0.0, 1.0, label)
+    lower, upper = (float(value) for value in np.percentile(voxels, percentiles))
+    if upper <= lower:
+        # A constant image has no contrast to show: it becomes black.
+        upper = lower + max(1.0, abs(lower) * 1e-3)
+    return Window(lower, upper, label)
