@@ -12,6 +12,7 @@ import numpy.typing as npt
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.convex_polygon import clip_to_rectangle, convex_hull
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
+from MedSAMSegmentLib.geometry.volume import VolumeGeometry
 from MedSAMSegmentLib.prompts import BoxPrompt
 
 _SIGNS = np.array(list(product((-0.5, 0.5), repeat=3)))
@@ -67,6 +68,14 @@ class OrientedBox:
         object_to_ras = np.eye(4)
         object_to_ras[:3, 3] = (lower + upper) / 2
         return cls(object_to_ras, upper - lower)
+
+    @classmethod
+    def around_grid(cls, geometry: VolumeGeometry) -> OrientedBox:
+        """The box that a volume's voxels fill, up to their outer faces."""
+        shape_ijk = np.array(geometry.shape_kji[::-1], dtype=np.float64)
+        object_to_ras = geometry.ijk_to_ras.copy()
+        object_to_ras[:3, 3] = (geometry.ijk_to_ras @ (*((shape_ijk - 1) / 2), 1.0))[:3]
+        return cls(object_to_ras, shape_ijk)
 
     @property
     def center_ras(self) -> npt.NDArray[np.float64]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentLib.prompts import BoxPrompt
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,52 @@ class SlicePlane:
         """(3,) middle of the pixel area."""
         rows, columns = self.shape_hw
         return (self.pixel_to_ras @ ((columns - 1) / 2, (rows - 1) / 2, 0.0, 1.0))[:3]
+
+    def crop(self, first_column: int, first_row: int, shape_hw: tuple[int, int]) -> SlicePlane:
+        """A part of the same pixel grid, which may reach beyond this one."""
+        origin_ras = (self.pixel_to_ras @ (first_column, first_row, 0.0, 1.0))[:3]
+        return replace(self, origin_ras=origin_ras, shape_hw=shape_hw)
+
+    def around(self, box: BoxPrompt, factor: float) -> SlicePlane:
+        """The pixels within ``factor`` times a box about its centre, as far as this plane has them.
+
+        Raises:
+            InvalidOptionError: the plane has no pixel there.
+        """
+        spans = []
+        for low, high, count in (
+            (box.x_min, box.x_max, self.shape_hw[1]),
+            (box.y_min, box.y_max, self.shape_hw[0]),
+        ):
+            middle, half = (low + high) / 2, (high - low) / 2 * factor
+            first, last = math.floor(middle - half + 0.5), math.ceil(middle + half - 0.5)
+            spans.append((max(first, 0), min(max(last, first), count - 1)))
+        (first_column, last_column), (first_row, last_row) = spans
+        return self.crop(first_column, first_row, (last_row - first_row + 1, last_column - first_column + 1))
+
+    def resampled(self, spacing_mm: tuple[float, float]) -> SlicePlane:
+        """The same area, to the nearest whole pixel and about the same centre, at another spacing."""
+        rows, columns = self.shape_hw
+        size_mm = (columns * self.spacing_mm[0], rows * self.spacing_mm[1])
+        return self.view(self.center_ras, size_mm, spacing_mm)
+
+    def view(
+        self, center_ras: npt.ArrayLike, size_mm: tuple[float, float], spacing_mm: tuple[float, float]
+    ) -> SlicePlane:
+        """Another pixel grid with the same directions.
+
+        Args:
+            center_ras: (3,) middle of its pixel area.
+            size_mm: extent along columns and rows, rounded to whole pixels, one at least.
+            spacing_mm: distance of neighbouring columns, and of neighbouring rows.
+        """
+        columns, rows = (max(1, round(size / spacing)) for size, spacing in zip(size_mm, spacing_mm, strict=True))
+        origin_ras = (
+            np.asarray(center_ras, dtype=np.float64)
+            - (columns - 1) / 2 * spacing_mm[0] * self.column_direction_ras
+            - (rows - 1) / 2 * spacing_mm[1] * self.row_direction_ras
+        )
+        return replace(self, origin_ras=origin_ras, spacing_mm=spacing_mm, shape_hw=(rows, columns))
 
     @property
     def offset_mm(self) -> float:

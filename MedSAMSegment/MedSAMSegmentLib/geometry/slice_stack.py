@@ -168,13 +168,17 @@ class SliceStack:
                 f"Position {position_mm} mm is outside the image: its {self.orientation} slices lie between "
                 f"{self.position_mm(0):.1f} and {self.position_mm(len(self) - 1):.1f} mm."
             )
-        return self._nearest_layer(coordinate)
+        return self.nearest_layer(coordinate)
 
     def layer_coordinate(self, point_ras: npt.ArrayLike) -> float:
         """Where a point lies among the layers: whole at a layer's centre, 0 at the first."""
         point = np.append(np.asarray(point_ras, dtype=np.float64), 1.0)
         along = float(self.geometry.ras_to_ijk[self.voxel_axis] @ point)
         return len(self) - 1 - along if self.is_reversed else along
+
+    def nearest_layer(self, coordinate: float) -> int:
+        """The layer nearest to a `layer_coordinate`, from wherever it is; half-way counts as the lower one in RAS."""
+        return min(max(math.ceil(coordinate - 0.5 - _TIE), 0), len(self) - 1)
 
     def slab_crossed(self, roi: OrientedBox) -> range:
         """The layers whose centre plane cuts an ROI; the nearest one where a thin ROI lies between two centre planes.
@@ -193,7 +197,7 @@ class SliceStack:
             last -= 1
         if first <= last:
             return range(first, last + 1)
-        layer = self._nearest_layer(self.layer_coordinate(roi.center_ras))
+        layer = self.nearest_layer(self.layer_coordinate(roi.center_ras))
         if roi.box_on(self.plane(layer), self.thickness_mm) is None:
             raise InvalidPromptError(_outside(roi, self.geometry))
         return range(layer, layer + 1)
@@ -205,7 +209,7 @@ class SliceStack:
             InvalidPromptError: the ROI lies outside the volume.
         """
         slab = self.slab_crossed(roi)
-        return min(max(self._nearest_layer(self.layer_coordinate(roi.center_ras)), slab[0]), slab[-1])
+        return min(max(self.nearest_layer(self.layer_coordinate(roi.center_ras)), slab[0]), slab[-1])
 
     def box_on(self, index: int, roi: OrientedBox) -> BoxPrompt | None:
         """The tight box of an ROI on one of the layers that it crosses; None on the others.
@@ -228,10 +232,6 @@ class SliceStack:
     @property
     def _first_center_ras(self) -> npt.NDArray[np.float64]:
         return self.first_plane.center_ras
-
-    def _nearest_layer(self, coordinate: float) -> int:
-        """Half-way counts as the lower layer, which lies lower in RAS."""
-        return min(max(math.ceil(coordinate - 0.5 - _TIE), 0), len(self) - 1)
 
 
 def _outside(roi: OrientedBox, geometry: VolumeGeometry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,6 +52,15 @@ class VolumeGeometry:
             [(i, j, k, 1.0) for k in (-0.5, depth - 0.5) for j in (-0.5, height - 0.5) for i in (-0.5, width - 0.5)]
         )
         return (corners_ijk @ self.ijk_to_ras.T)[:, :3]
+
+    def is_same_as(self, other: VolumeGeometry) -> bool:
+        """Whether two grids have the same voxels: all centres within a thousandth of a voxel of each other."""
+        if self is other:
+            return True
+        if self.shape_kji != other.shape_kji:
+            return False
+        shift_ijk = np.abs(self.ras_to_ijk @ other.ijk_to_ras - np.eye(4))[:3]
+        return bool((shift_ijk @ (*self.shape_kji[::-1], 1.0) < 1e-3).all())
 
     def crop(self, extent_ijk: tuple[int, int, int, int, int, int]) -> VolumeGeometry:
         """The part of the grid within VTK's inclusive extent (i_min, i_max, j_min, j_max, k_min, k_max)."""
@@ -112,6 +122,43 @@ class MaskBlock:
     mask_kji: npt.NDArray[np.bool_]
     extent_ijk: tuple[int, int, int, int, int, int]
     grid: VolumeGeometry
+
+    @classmethod
+    def union(cls, blocks: Sequence[MaskBlock]) -> MaskBlock:
+        """The voxels of any of several blocks, at least one, on the same grid.
+
+        Raises:
+            ValueError: there is no block, or their grids differ.
+        """
+        grid = blocks[0].grid if blocks else None
+        if grid is None or not all(block.grid.is_same_as(grid) for block in blocks):
+            raise ValueError(f"The union of {len(blocks)} blocks needs one or more of them, all on the same grid.")
+        first = [min(block.extent_ijk[2 * axis] for block in blocks) for axis in range(3)]
+        last = [max(block.extent_ijk[2 * axis + 1] for block in blocks) for axis in range(3)]
+        i, j, k = zip(first, last, strict=True)
+        mask_kji = np.zeros([high - low + 1 for low, high in (k, j, i)], dtype=bool)
+        for block in blocks:
+            i_min, i_max, j_min, j_max, k_min, k_max = block.extent_ijk
+            mask_kji[
+                k_min - k[0] : k_max - k[0] + 1, j_min - j[0] : j_max - j[0] + 1, i_min - i[0] : i_max - i[0] + 1
+            ] |= block.mask_kji
+        return cls(mask_kji, (*i, *j, *k), grid)
+
+    def trimmed(self) -> MaskBlock | None:
+        """The same voxels in the smallest block that holds them; None if there is none."""
+        i_min, _, j_min, _, k_min, _ = self.extent_ijk
+        spans = []
+        for axis, first in ((2, i_min), (1, j_min), (0, k_min)):
+            others = tuple(other for other in range(3) if other != axis)
+            used = np.flatnonzero(self.mask_kji.any(axis=others))
+            if used.size == 0:
+                return None
+            spans.append((int(used[0]) + first, int(used[-1]) + first))
+        i, j, k = spans
+        mask_kji = self.mask_kji[
+            k[0] - k_min : k[1] - k_min + 1, j[0] - j_min : j[1] - j_min + 1, i[0] - i_min : i[1] - i_min + 1
+        ]
+        return MaskBlock(mask_kji, (*i, *j, *k), self.grid)
 
     @property
     def geometry(self) -> VolumeGeometry:
