@@ -1,0 +1,152 @@
+"""What all models share once their modules exist: batches of slices through an encoder, as far as memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from MedSAMSegmentLib.errors import DeviceError
+from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
+from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
+from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.models.description import ModelIdentity
+    from MedSAMSegmentLib.models.resampling import Region
+
+_SHARE_OF_FREE_MEMORY = 0.6
+"""Of a GPU: the rest is for the decoder, other programs, and fragmentation."""
+_LARGEST_BATCH = 16
+"""Beyond this a GPU gains nothing."""
+_CPU_BATCH = 1
+"""On a CPU a batch costs cache, and gains nothing: one slice keeps all cores busy."""
+
+
+class EncoderModel:
+    """An encoder and a decoder on a device: implements `SegmentationModel`. Not thread-safe.
+
+    Args:
+        encoder: (B, 3, size, size) in ``precision`` to (B, C, h, w); on ``device``.
+        decoder: answers prompts; its modules on ``device``, float32.
+        preprocessing: the model's own.
+        identity: which model this is.
+        device: ``cpu``, ``cuda`` or ``mps``, with an index where there are several.
+        precision: ``float32``, ``bfloat16`` or ``float16``: of the encoder.
+        bytes_per_slice: memory that encoding takes for each further slice of a batch, in float32.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: PromptDecoder,
+        preprocessing: ModelPreprocessing,
+        identity: ModelIdentity,
+        device: str,
+        precision: str,
+        bytes_per_slice: int,
+    ) -> None:
+        self._encoder = encoder
+        self._decoder = decoder
+        self._preprocessing = preprocessing
+        self._identity = identity
+        self._device = device
+        self._precision = precision
+        self._dtype: torch.dtype = getattr(torch, precision)
+        self._bytes_per_slice = bytes_per_slice * self._dtype.itemsize // 4
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self._identity
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @property
+    def precision(self) -> str:
+        return self._precision
+
+    def encode(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+        """See `SegmentationModel.encode`."""
+        embeddings: list[Embedding] = []
+        batch_size = self._batch_size()
+        start = 0
+        while start < len(slices_u8):
+            batch = slices_u8[start : start + batch_size]
+            try:
+                values = self._encode_batch(batch)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                # Outside of the handler: its traceback keeps the batch's tensors alive.
+                values = None
+            if values is None:
+                _release_memory(self._device)
+                if len(batch) == 1:
+                    raise DeviceError(
+                        f"The memory of device {self._device} does not hold a single slice. Close other programs "
+                        "that use it, choose a smaller model such as lite-medsam, or choose the device cpu."
+                    )
+                batch_size = len(batch) // 2
+                continue
+            # Each embedding on its own: a view would keep the whole batch alive in a cache.
+            parts = values.unbind(0) if len(batch) == 1 else [part.clone() for part in values.unbind(0)]
+            embeddings += [
+                Embedding(part, (pixels.shape[0], pixels.shape[1])) for part, pixels in zip(parts, batch, strict=True)
+            ]
+            start += len(batch)
+        return embeddings
+
+    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
+        """See `SegmentationModel.decode`."""
+        return self._decoder.decode(embedding, prompts, candidates=candidates)
+
+    def logits_on_slice(
+        self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int], region: Region | None = None
+    ) -> npt.NDArray[np.float32]:
+        """See `SegmentationModel.logits_on_slice`.
+
+        Args:
+            logits: (…, h, w) from `decode`.
+            shape_hw: rows and columns of the slice.
+            region: the part of the slice that is wanted; its values are those of the whole, bit for bit.
+        """
+        return self._preprocessing.logits_on_slice(logits, shape_hw, region)
+
+    def _encode_batch(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
+        """(B, C, h, w) on the device."""
+        size = self._preprocessing.size
+        on_gpu = self._device.startswith("cuda")
+        # From pinned memory the copy runs beside whatever the GPU is doing, and nobody waits for it.
+        images = torch.empty(len(slices_u8), 3, size, size, dtype=self._dtype, pin_memory=on_gpu)
+        for image, pixels in zip(images, slices_u8, strict=True):
+            model_input = self._preprocessing.to_input(pixels)
+            # One channel stands for three where they are equal; torch warns about arrays that it must not write to.
+            grey = model_input[:1].copy() if model_input.strides[0] == 0 else model_input
+            image.copy_(torch.from_numpy(grey))
+        with torch.inference_mode():
+            return self._encoder(images.to(self._device, non_blocking=on_gpu))
+
+    def _batch_size(self) -> int:
+        if not self._device.startswith("cuda"):
+            return _CPU_BATCH
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return max(1, min(_LARGEST_BATCH, int(free * _SHARE_OF_FREE_MEMORY) // self._bytes_per_slice))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has an error of its own; MPS and the CPU's allocator say it in words."""
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in words or "can't allocate memory" in words
+
+
+def _release_memory(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device.startswith("mps"):
+        torch.mps.empty_cache()
