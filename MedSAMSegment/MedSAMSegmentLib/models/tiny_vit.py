@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedSAMSegmentLib.errors import WeightsError
+from MedSAMSegmentLib.models.window_order import WindowOrder
 
 _EPSILON = 1e-5
 """Of batch norms and layer norms, as torch has it by default."""
@@ -138,32 +139,25 @@ class _WindowAttention(nn.Module):
     attention. Zeros come out of the norm as its bias, so every padded token has the same query, key and value.
     """
 
-    _token_of_slot: torch.Tensor
-    _slot_of_token: torch.Tensor
-
     def __init__(self, width: int, heads: int, window: int, grid: int) -> None:
         super().__init__()
         self._heads = heads
-        self._window_area = window**2
         self.norm = nn.LayerNorm(width, _EPSILON)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         self.bias = nn.Parameter(torch.empty(1, heads, window**2, window**2))
-        token_of_slot, slot_of_token = _window_order(grid, window)
-        self.register_buffer("_token_of_slot", token_of_slot, persistent=False)
-        self.register_buffer("_slot_of_token", slot_of_token, persistent=False)
+        self.order = WindowOrder(grid, window)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         batch, rows, columns, width = tokens.shape
         qkv = self.qkv(self.norm(tokens)).view(batch, rows * columns, 3 * width)
-        padding = self.qkv(self.norm.bias).expand(batch, 1, 3 * width)
-        windows = torch.cat((qkv, padding), dim=1).index_select(1, self._token_of_slot)
+        windows = self.order.cut(qkv, padding=self.qkv(self.norm.bias))
         # Published order of channels: head by head, each its query, key and value.
-        windows = windows.view(-1, self._window_area, self._heads, 3, width // self._heads)
+        windows = windows.view(*windows.shape[:2], self._heads, 3, width // self._heads)
         query, key, value = windows.transpose(1, 2).unbind(3)
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
-        slots = attended.transpose(1, 2).reshape(batch, -1, width)
-        return self.project(slots.index_select(1, self._slot_of_token)).view(batch, rows, columns, width)
+        joined = self.order.join(attended.transpose(1, 2).flatten(2), batch)
+        return self.project(joined).view(batch, rows, columns, width)
 
 
 class _Neck(nn.Module):
@@ -180,21 +174,6 @@ class _Neck(nn.Module):
         tokens = self.norm1(self.narrow(tokens))
         tokens = self.convolve(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.norm2(tokens).permute(0, 3, 1, 2).contiguous()
-
-
-def _window_order(grid: int, window: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the tokens of a square grid lie when it is padded and cut into windows.
-
-    Returns:
-        The token in each slot of all windows, row-major, where the number of tokens stands for padding; and the slot
-        of each token.
-    """
-    per_side = -(-grid // window)
-    padded = torch.full((per_side * window, per_side * window), grid**2, device="cpu")
-    padded[:grid, :grid] = torch.arange(grid**2, device="cpu").view(grid, grid)
-    token_of_slot = padded.view(per_side, window, per_side, window).transpose(1, 2).reshape(-1)
-    slot_of_token = torch.argsort(token_of_slot)[: grid**2]
-    return token_of_slot, slot_of_token
 
 
 def _arranged(published: StateDict) -> dict[str, torch.Tensor]:

@@ -1,0 +1,74 @@
+"""MedSAM, SAM and their kin: any loaded `transformers.SamModel`, with faster attention of equal results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from MedSAMSegmentLib.models.encoder_model import EncoderModel
+from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
+from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
+from MedSAMSegmentLib.models.relative_attention import replace_attention
+
+if TYPE_CHECKING:
+    from transformers import SamModel
+    from transformers.models.sam.modeling_sam import SamVisionEncoder
+
+    from MedSAMSegmentLib.models.description import ModelIdentity
+
+_TENSORS_PER_LAYER = 24
+"""How many times the hidden states fit into what a layer holds at once: queries and keys lengthened, values padded."""
+
+
+class SamVit(EncoderModel):
+    """Implements `SegmentationModel`.
+
+    Args:
+        sam_model: loaded, in any precision; it belongs to this object from now on, and is changed in place.
+        preprocessing: what the weights were trained with; of the model's own image size.
+        identity: for provenance and cache keys.
+        device: ``cpu``, ``cuda`` or ``mps``, with an index where there are several.
+        precision: ``float32``, ``bfloat16`` or ``float16``: of the encoder. The decoder stays in float32.
+        takes_points: whether the weights were trained with points too, not only with boxes.
+    """
+
+    def __init__(
+        self,
+        sam_model: SamModel,
+        preprocessing: ModelPreprocessing,
+        identity: ModelIdentity,
+        device: str,
+        precision: str,
+        *,
+        takes_points: bool = True,
+    ) -> None:
+        sam_model.eval().requires_grad_(False)
+        replace_attention(sam_model.vision_encoder)
+        decoder_modules = (sam_model.prompt_encoder, sam_model.mask_decoder, sam_model.shared_image_embedding)
+        for module in decoder_modules:
+            module.to(device, torch.float32)
+        sam_model.vision_encoder.to(device, getattr(torch, precision))
+        vision = sam_model.config.vision_config
+        tokens = (vision.image_size // vision.patch_size) ** 2
+        super().__init__(
+            _Encoder(sam_model.vision_encoder),
+            PromptDecoder(*decoder_modules, preprocessing, takes_points=takes_points),
+            preprocessing,
+            identity,
+            device,
+            precision,
+            bytes_per_slice=_TENSORS_PER_LAYER * tokens * vision.hidden_size * torch.float32.itemsize,
+        )
+
+
+class _Encoder(nn.Module):
+    """The vision encoder without transformers' output object."""
+
+    def __init__(self, vision_encoder: SamVisionEncoder) -> None:
+        super().__init__()
+        self.vision_encoder = vision_encoder
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.vision_encoder(images).last_hidden_state
