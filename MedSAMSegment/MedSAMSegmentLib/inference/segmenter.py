@@ -88,9 +88,9 @@ class Segmenter:
             DeviceError: the device's memory does not hold a single slice.
         """
         keys = [self._key(image) for image in images]
-        found = {key: self.cache.get(key) for key in keys}
-        missing = {key: image for key, image in zip(keys, images, strict=True) if found[key] is None}
-        todo = list(missing.items())
+        found = {key: embedding for key in keys if (embedding := self.cache.get(key)) is not None}
+        # A dictionary: slices that look the same are encoded once.
+        todo = list({key: image for key, image in zip(keys, images, strict=True) if key not in found}.items())
         for start in range(0, len(todo), batch_size):
             if cancelled is not None and cancelled():
                 raise CancelledError("Cancelled. Nothing was written.")
@@ -101,7 +101,7 @@ class Segmenter:
                 self.cache.put(key, embedding)
             if progress is not None:
                 progress(min(start + batch_size, len(todo)), len(todo))
-        return [embedding for key in keys if (embedding := found[key]) is not None]
+        return [found[key] for key in keys]
 
     def predict(
         self, image: SliceImage, prompts: Sequence[Prompt], *, candidates: bool = False

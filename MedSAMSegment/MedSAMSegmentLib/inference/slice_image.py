@@ -35,7 +35,8 @@ class SliceImage:
         there is no key to forget. At 512×512 it costs less than a millisecond.
         """
         pixels = np.ascontiguousarray(self.pixels_u8)
-        return hashlib.blake2b(pixels, digest_size=16, person=repr(pixels.shape).encode()[:16]).hexdigest()
+        shape = repr(pixels.shape).encode()[: hashlib.blake2b.PERSON_SIZE]
+        return hashlib.blake2b(pixels.data, digest_size=16, person=shape).hexdigest()
 
 
 def see(volume: Volume, plane: SlicePlane, window: Window | None) -> SliceImage:
