@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from MedSAMSegmentLib.errors import MissingPackageError, WeightsError
+from MedSAMSegmentLib.errors import WeightsError
 from MedSAMSegmentLib.models.decoder_names import decoder_in_transformers_names
 from MedSAMSegmentLib.models.encoder_model import EncoderModel
 from MedSAMSegmentLib.models.preprocessing import LiteMedSamPreprocessing
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
 from MedSAMSegmentLib.models.tiny_vit import TinyViT
+from MedSAMSegmentLib.packages import require
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.models.description import ModelIdentity
@@ -59,25 +60,15 @@ class LiteMedSam(EncoderModel):
 def _decoder(
     state_dict: Mapping[str, torch.Tensor], device: str, preprocessing: LiteMedSamPreprocessing
 ) -> PromptDecoder:
-    try:
-        from transformers.models.sam.configuration_sam import (
-            SamConfig,
-            SamMaskDecoderConfig,
-            SamPromptEncoderConfig,
-            SamVisionConfig,
-        )
-        from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
-    except ImportError as error:
-        raise MissingPackageError(
-            "The package transformers is not installed. Install it: pip install 'transformers>=5.0'"
-        ) from error
+    require("transformers")
+    from transformers.models.sam.configuration_sam import SamConfig
+    from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
 
     config = SamConfig(
         # The embedding of 64 pixels is a quarter of the model input, as if patches were 4 pixels wide.
-        prompt_encoder_config=SamPromptEncoderConfig(image_size=preprocessing.size, patch_size=4).to_dict(),
+        prompt_encoder_config={"image_size": preprocessing.size, "patch_size": 4},
         # transformers' default 1e-6 is not what the published decoder's norms have.
-        mask_decoder_config=SamMaskDecoderConfig(layer_norm_eps=1e-5).to_dict(),
-        vision_config=SamVisionConfig().to_dict(),
+        mask_decoder_config={"layer_norm_eps": 1e-5},
     )
     config.mask_decoder_config._attn_implementation = "sdpa"
     with torch.device("meta"):

@@ -6,7 +6,7 @@ square that the encoder sees. Preprocessing belongs to the model: its weights we
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from MedSAMSegmentLib.models.resampling import (
     triangle_matrix,
     upscale_bilinear,
 )
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.models.description import PreprocessingName
 
 
 class ModelPreprocessing(Protocol):
@@ -166,6 +169,13 @@ class SamPreprocessing:
             within.append((first - start, last - start, share))
         intermediate = upscale_bilinear(logits, (self.size, self.size), (needed[0], needed[1]))
         return interpolate(intermediate, within[0], within[1])
+
+
+def preprocessing_of_name(name: PreprocessingName, size: int) -> ModelPreprocessing:
+    """The preprocessing that a model's description names, for a model input of ``size`` rows and columns."""
+    if name == "lite-medsam":
+        return LiteMedSamPreprocessing(size)
+    return MedSamPreprocessing(size) if name == "medsam" else SamPreprocessing(size)
 
 
 def _longest_side(shape_hw: tuple[int, ...], size: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from MedSAMSegmentLib.models.encoder_model import EncoderModel
-from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
+from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing, preprocessing_of_name
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
 from MedSAMSegmentLib.models.relative_attention import replace_attention
 
@@ -33,6 +33,14 @@ class SamVit(EncoderModel):
         precision: ``float32``, ``bfloat16`` or ``float16``: of the encoder. The decoder stays in float32.
         takes_points: whether the weights were trained with points too, not only with boxes.
     """
+
+    @classmethod
+    def from_sam_model(cls, sam_model: SamModel, identity: ModelIdentity, device: str, precision: str) -> SamVit:
+        """With the preprocessing that the identity names; only SAM's own weights were trained with points."""
+        size = sam_model.config.vision_config.image_size
+        preprocessing = preprocessing_of_name(identity.preprocessing, size)
+        takes_points = identity.preprocessing == "sam"
+        return cls(sam_model, preprocessing, identity, device, precision, takes_points=takes_points)
 
     def __init__(
         self,
