@@ -15,12 +15,10 @@ from MedSAMSegmentLib.models.resampling import (
     FloatArray,
     Region,
     interpolate,
-    resize,
     resize_area,
-    resize_rounded,
-    spline_matrix,
+    resize_spline,
+    resize_triangle,
     taps,
-    triangle_matrix,
     upscale_bilinear,
 )
 
@@ -100,7 +98,7 @@ class MedSamPreprocessing:
         self.size = size
 
     def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
-        resized = resize(slice_u8, (self.size, self.size), spline_matrix)
+        resized = resize_spline(slice_u8, (self.size, self.size))
         # Splines overshoot: the published code clips to the range of the image, then truncates. The thousandth keeps a
         # value that is whole, but for rounding errors, from losing a unit.
         clipped = np.clip(resized, slice_u8.min(), slice_u8.max())
@@ -138,7 +136,7 @@ class SamPreprocessing:
 
     def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
         rows, columns = _longest_side(slice_u8.shape[:2], self.size)
-        resized = resize_rounded(slice_u8, (rows, columns), triangle_matrix)
+        resized = resize_triangle(slice_u8, (rows, columns))
         model_input = np.zeros((3, self.size, self.size), dtype=np.float32)
         for channel, (mean, deviation) in enumerate(zip(self._MEAN, self._STANDARD_DEVIATION, strict=True)):
             values = resized if resized.ndim == 2 else resized[..., channel]
