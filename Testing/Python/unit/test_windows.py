@@ -1,0 +1,205 @@
+import numpy as np
+import pytest
+
+from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
+from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentLib.intensity.presets import PRESETS
+from MedSAMSegmentLib.intensity.rules import WINDOW_RULES, choose_window
+from MedSAMSegmentLib.intensity.window import Window, apply_window
+from support.rotations import pose, rotation
+from support.shapes import Block, Sphere, voxel_centers_ras
+from support.storage_orders import all_storage_orders
+
+GRID = VolumeGeometry((20, 24, 28), np.eye(4))
+MIDDLE = GRID.corners_ras.mean(axis=0)
+ROI = OrientedBox(pose(rotation(0, 0, 45), 1.0, MIDDLE), np.array([14.0, 10, 8]))
+
+
+def ct(seed=0) -> Volume:
+    """Air, padding, a body and something bright in it, in HU."""
+    rng = np.random.default_rng(seed)
+    points = voxel_centers_ras(GRID)
+    voxels = np.full(GRID.shape_kji, -3024, dtype=np.int16)
+    body = Sphere(MIDDLE, 11).contains(points)
+    voxels[body] = rng.normal(40, 20, np.count_nonzero(body))
+    bright = Sphere(MIDDLE, 4).contains(points)
+    voxels[bright] = rng.normal(300, 20, np.count_nonzero(bright))
+    return Volume(voxels, GRID)
+
+
+def of(voxels_kji) -> Volume:
+    return Volume(voxels_kji, VolumeGeometry(voxels_kji.shape[:3], np.eye(4)))
+
+
+def test_window_is_spread_over_0_to_255_and_clipped():
+    slice_hw = np.array([[-1000, -160, 40], [240, 241, 3000]], dtype=np.int16)
+    result = apply_window(slice_hw, Window.from_level_width(40, 400, "soft-tissue"))
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, [[0, 0, 128], [255, 255, 255]])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_every_dtype_gives_the_same_8_bits(dtype):
+    slice_hw = np.arange(256).reshape(16, 16)
+    expected = np.rint(np.clip((slice_hw - 50.0) / 101, 0, 1) * 255)
+    np.testing.assert_array_equal(apply_window(slice_hw.astype(dtype), Window(50, 151, "")), expected)
+
+
+def test_identity_window_keeps_8_bit_images_and_rgb():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(apply_window(grey, Window(0, 255, "")), grey)
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(apply_window(rgb, Window(0, 255, "")), rgb)
+
+
+def test_nan_and_infinite_intensities_become_the_lower_end():
+    slice_hw = np.array([[np.nan, np.inf, -np.inf, 5.0]])
+    np.testing.assert_array_equal(apply_window(slice_hw, Window(0, 10, "")), [[0, 0, 0, 128]])
+
+
+def test_large_offsets_do_not_lose_the_contrast():
+    slice_hw = (1e6 + np.arange(5)).astype(np.float32)[None]
+    np.testing.assert_array_equal(apply_window(slice_hw, Window(1e6, 1e6 + 4, "")), [[0, 64, 128, 191, 255]])
+
+
+def test_slice_is_not_changed():
+    slice_hw = np.array([[np.nan, 5.0]])
+    apply_window(slice_hw, Window(0, 10, ""))
+    np.testing.assert_array_equal(slice_hw, [[np.nan, 5.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "width"),
+    [("soft-tissue", 40, 400), ("lung", -600, 1500), ("bone", 400, 1800), ("brain", 40, 80), ("liver", 30, 150)],
+)
+def test_presets_are_the_published_windows(name, level, width):
+    window = choose_window(name, ct())
+    assert (window.level, window.width, window.rule) == (level, width, name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "bounds"), [("40,400", (-160, 240)), (" -600 , 1500 ", (-1350, 150)), ("0.5,1", (0, 1))]
+)
+def test_level_and_width_give_their_window(rule, bounds):
+    window = choose_window(rule, ct())
+    assert (window.lower, window.upper) == bounds
+
+
+@pytest.mark.parametrize("rule", ["40,0", "40,-400", "nan,400", "40,inf"])
+def test_width_that_is_none_is_refused(rule):
+    with pytest.raises(InvalidOptionError, match="width above 0"):
+        choose_window(rule, ct())
+
+
+@pytest.mark.parametrize("rule", ["", "mediastinum", "40", "40,400,1", "Lung", "a,b"])
+def test_unknown_rule_is_refused_with_the_choices(rule):
+    with pytest.raises(InvalidOptionError, match="There is no window rule") as error:
+        choose_window(rule, ct())
+    assert all(name in str(error.value) for name in (*WINDOW_RULES, "LEVEL,WIDTH"))
+
+
+def test_percentile_rule_is_of_the_non_zero_voxels():
+    rng = np.random.default_rng(0)
+    voxels = np.zeros((20, 20, 20), dtype=np.float32)
+    voxels[5:15] = rng.gamma(3, 100, (10, 20, 20))
+    window = choose_window("percentile", of(voxels))
+    expected = np.percentile(voxels[voxels != 0], [0.5, 99.5])
+    np.testing.assert_allclose((window.lower, window.upper), expected, rtol=1e-6)
+
+
+def test_percentiles_of_a_large_volume_come_from_a_part_of_it():
+    voxels = np.random.default_rng(0).normal(100, 20, (40, 500, 500)).astype(np.int16)
+    window = choose_window("percentile", of(voxels))
+    # 0.5 and 99.5 % of a normal distribution lie 2.576 standard deviations from its mean.
+    assert window.lower == pytest.approx(100 - 2.576 * 20, abs=1)
+    assert window.upper == pytest.approx(100 + 2.576 * 20, abs=1)
+
+
+def test_roi_rule_is_of_the_voxels_in_the_turned_roi():
+    volume = ct()
+    inside = Block(MIDDLE, rotation(0, 0, 45), ROI.size_mm).contains(voxel_centers_ras(GRID))
+    window = choose_window("roi", volume, ROI)
+    np.testing.assert_allclose((window.lower, window.upper), np.percentile(volume.voxels_kji[inside], [1, 99]))
+
+
+def test_roi_rule_needs_an_roi_inside_the_image():
+    with pytest.raises(InvalidOptionError, match="needs an ROI"):
+        choose_window("roi", ct())
+    with pytest.raises(InvalidPromptError, match="outside the image"):
+        choose_window("roi", ct(), OrientedBox.from_bounds((100, 0, 0), (110, 5, 5)))
+
+
+def test_thin_roi_between_voxel_centres_takes_the_voxels_next_to_it():
+    volume = ct()
+    window = choose_window("roi", volume, OrientedBox.from_bounds((12, 10, 9.3), (16, 13, 9.4)))
+    np.testing.assert_allclose((window.lower, window.upper), np.percentile(volume.voxels_kji[9, 10:14, 12:17], [1, 99]))
+
+
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile"])
+def test_window_is_the_same_in_all_storage_orders(rule):
+    expected = choose_window(rule, ct(), ROI)
+    for stored in all_storage_orders(ct()):
+        window = choose_window(rule, stored, ROI)
+        np.testing.assert_allclose((window.lower, window.upper), (expected.lower, expected.upper))
+
+
+def test_thinning_of_large_volumes_does_not_depend_on_the_storage_order():
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (31, 520, 523), dtype=np.int16)
+    windows = {
+        choose_window("percentile", of(view)) for view in (voxels, voxels[::-1, :, ::-1], voxels.transpose(2, 1, 0))
+    }
+    assert len(windows) == 1
+
+
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile"])
+@pytest.mark.parametrize("value", [0, -1000, 7, 1e20, np.nan])
+def test_constant_or_empty_image_gives_a_window_and_black_pixels(rule, value):
+    volume = Volume(np.full(GRID.shape_kji, value), GRID)
+    window = choose_window(rule, volume, ROI)
+    assert (apply_window(volume.voxels_kji[3], window) == 0).all()
+
+
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile"])
+def test_nan_and_infinite_voxels_have_no_say(rule):
+    volume = ct()
+    spoilt = volume.voxels_kji.astype(np.float32)
+    spoilt[:, :, 0], spoilt[:, 0, :], spoilt[10, 12, 13:15] = np.nan, np.inf, -np.inf
+    kept = np.isfinite(spoilt)
+    window = choose_window(rule, Volume(spoilt, GRID), ROI)
+    without = choose_window(rule, of(spoilt[kept].reshape(1, 1, -1))) if rule == "percentile" else None
+    if without is not None:
+        np.testing.assert_allclose((window.lower, window.upper), (without.lower, without.upper))
+    assert -3024 <= window.lower < window.upper < 500
+
+
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile", "lung", "40,400"])
+def test_rgb_is_passed_through_whatever_the_rule(rule):
+    voxels = np.random.default_rng(0).integers(0, 256, (*GRID.shape_kji, 3), dtype=np.uint8)
+    window = choose_window(rule, Volume(voxels, GRID), ROI)
+    assert window.rule == "rgb"
+    np.testing.assert_array_equal(apply_window(voxels[3], window), voxels[3])
+
+
+def test_unknown_rule_is_refused_for_rgb_too():
+    with pytest.raises(InvalidOptionError):
+        choose_window("lungs", of(np.zeros((2, 2, 2, 3), dtype=np.uint8)))
+
+
+def test_voxels_are_not_changed():
+    volume = ct()
+    before = volume.voxels_kji.copy()
+    for rule in ("auto", "roi", "percentile"):
+        choose_window(rule, volume, ROI)
+    np.testing.assert_array_equal(volume.voxels_kji, before)
+
+
+def test_every_preset_can_be_named():
+    assert set(PRESETS) < set(WINDOW_RULES)
+
+
+def test_window_without_width_is_refused():
+    with pytest.raises(InvalidOptionError, match="has no width"):
+        Window(3, 3, "mine")
+    with pytest.raises(InvalidOptionError, match="has no width"):
+        Window(0, np.nan, "mine")
