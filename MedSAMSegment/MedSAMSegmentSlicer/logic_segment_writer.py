@@ -1,0 +1,155 @@
+"""Segments through ``vtkSlicerSegmentEditorLogic``: without a Segment Editor on the screen, or without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+from MedSAMSegmentLib.errors import InvalidOptionError, SegmentWriteError
+from MedSAMSegmentSlicer.segment_writer import (
+    EditMode,
+    SegmentEdit,
+    WriteResult,
+    modifier_labelmap,
+    on_reference_grid,
+    segment_mask,
+)
+
+Overwrite = Literal["all", "visible", "none"]
+
+
+@contextmanager
+def logic_segment_writer(
+    scene: Any, segmentation: Any, source_volume: Any, *, overwrite: Overwrite = "all"
+) -> Iterator[LogicSegmentWriter]:
+    """A writer with an editor of its own, which is gone afterwards; no other Segment Editor is touched.
+
+    Args:
+        scene: ``vtkMRMLScene`` with both nodes.
+        segmentation: ``vtkMRMLSegmentationNode``; gets the volume's grid as reference geometry if it has none.
+        source_volume: ``vtkMRMLScalarVolumeNode``.
+        overwrite: which other segments give way: Slicer's own default is all.
+
+    Raises:
+        InvalidOptionError: no such overwrite mode.
+        SegmentWriteError: the segmentation's source representation cannot become a labelmap.
+    """
+    import slicer
+
+    if overwrite not in get_args(Overwrite):
+        raise InvalidOptionError(
+            f"There is no overwrite mode {overwrite!r}. Use one of: {', '.join(get_args(Overwrite))}."
+        )
+    editor = slicer.vtkSlicerSegmentEditorLogic()
+    editor.SetMRMLScene(scene)
+    parameters = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    parameters.SetHideFromEditors(True)
+    parameters.SetOverwriteMode(
+        {
+            "all": parameters.OverwriteAllSegments,
+            "visible": parameters.OverwriteVisibleSegments,
+            "none": parameters.OverwriteNone,
+        }[overwrite]
+    )
+    try:
+        if not segmentation.GetSegmentation().GetConversionParameter("Reference image geometry"):
+            segmentation.SetReferenceImageGeometryParameterFromVolumeNode(source_volume)
+        editor.SetSegmentEditorNode(parameters)
+        editor.SetSegmentationNode(segmentation)
+        editor.SetSourceVolumeNode(source_volume)
+        if not editor.SetSourceRepresentationToBinaryLabelMap():
+            raise SegmentWriteError(
+                f"The segmentation {segmentation.GetName()!r} cannot be converted to a binary labelmap. Do that in the "
+                "module Segmentations, section Representations, or choose another one."
+            )
+        yield LogicSegmentWriter(editor, segmentation)
+    finally:
+        editor.SetSegmentEditorNode(None)
+        scene.RemoveNode(parameters)
+
+
+class LogicSegmentWriter:
+    """Implements `SegmentWriter`. Made with `logic_segment_writer`.
+
+    Args:
+        editor: ``vtkSlicerSegmentEditorLogic`` with its nodes set.
+        segmentation: ``vtkMRMLSegmentationNode``, the editor's.
+    """
+
+    def __init__(self, editor: Any, segmentation: Any) -> None:
+        self.editor = editor
+        self._segmentation = segmentation
+
+    def add_segment(self, name: str, color: tuple[float, float, float]) -> str:
+        """Add an empty segment; the id of it. A name that is taken gets a number behind, as Slicer does it.
+
+        Raises:
+            SegmentWriteError: the engine did not add it.
+        """
+        segmentation = self._segmentation.GetSegmentation()
+        taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
+        unique, number = name, 1
+        while unique in taken:
+            unique, number = f"{name}_{number}", number + 1
+        segment_id = self.editor.AddEmptySegment(unique)
+        if not segment_id:
+            raise SegmentWriteError(f"The segment {unique!r} cannot be added to {self._segmentation.GetName()!r}.")
+        segment = segmentation.GetSegment(segment_id)
+        segment.SetName(unique)
+        segment.SetColor(*color)
+        return segment_id
+
+    def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]:
+        """See `SegmentWriter.write`."""
+        self.editor.SaveStateForUndo()
+        return [self._write(edit) for edit in edits]
+
+    def undo(self) -> None:
+        """Take the last `write` back."""
+        self.editor.Undo()
+
+    def redo(self) -> None:
+        """Make the last `write` that was taken back again."""
+        self.editor.Redo()
+
+    def _write(self, edit: SegmentEdit) -> WriteResult:
+        if self._segmentation.GetSegmentation().GetSegment(edit.segment_id) is None:
+            raise SegmentWriteError(
+                f"The segment {edit.segment_id!r} is not in {self._segmentation.GetName()!r} any more: choose another."
+            )
+        self.editor.SetCurrentSegmentID(edit.segment_id)
+        added = removed = 0
+        if edit.mode is EditMode.REPLACE and edit.region is not None:
+            removed += -self._modify(edit.segment_id, edit.region, self.editor.ModificationModeRemove)
+        if edit.block is not None:
+            if edit.mode is EditMode.SUBTRACT:
+                removed += -self._modify(edit.segment_id, edit.block, self.editor.ModificationModeRemove)
+            else:
+                added += self._modify(edit.segment_id, edit.block, self.editor.ModificationModeAdd)
+        return WriteResult(edit.segment_id, added, removed)
+
+    def _modify(self, segment_id: str, mask: Any, mode: Any) -> int:
+        """How many voxels the segment has got, or, as a negative number, lost."""
+        block = on_reference_grid(mask, self._segmentation)
+        if block is None:
+            return 0
+        before = segment_mask(self._segmentation, segment_id, block)
+        labelmap = modifier_labelmap(block, self._segmentation)
+        self.editor.ModifySegmentByLabelmap(
+            self._segmentation, segment_id, labelmap, mode, block.extent_ijk, True, False
+        )
+        after = segment_mask(self._segmentation, segment_id, block)
+        wanted = (before | block.mask_kji) if mode == self.editor.ModificationModeAdd else (before & ~block.mask_kji)
+        if not self._is_masked() and (after != wanted).any():
+            raise SegmentWriteError(
+                f"Slicer's segment editing engine did not take the mask of the segment {segment_id!r} whole. Undo, and "
+                "check the segmentation's geometry (module Segmentations)."
+            )
+        return int(after.sum()) - int(before.sum())
+
+    def _is_masked(self) -> bool:
+        """Whether masking may keep voxels from changing, other than by overwriting."""
+        parameters = self.editor.GetSegmentEditorNode()
+        overwrites = parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
+        return bool(parameters.GetMaskMode() != 0 or parameters.GetSourceVolumeIntensityMask() or not overwrites)

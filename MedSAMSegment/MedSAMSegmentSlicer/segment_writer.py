@@ -1,0 +1,143 @@
+"""How masks reach segments: what both ways into Slicer's segment editing engine have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import SegmentWriteError
+from MedSAMSegmentLib.geometry.block_resampling import block_on_grid
+from MedSAMSegmentLib.geometry.volume import MaskBlock, VolumeGeometry
+from MedSAMSegmentSlicer.matrices import node_to_world, to_numpy, to_vtk
+
+
+class EditMode(Enum):
+    """What a mask does to a segment."""
+
+    ADD = "add"
+    SUBTRACT = "subtract"
+    REPLACE = "replace"
+    """Within the edit's region, the segment becomes the mask; outside of it, it stays."""
+
+
+@dataclass(frozen=True)
+class SegmentEdit:
+    """A mask for a segment.
+
+    Attributes:
+        segment_id: not its name.
+        block: what to add or subtract; None for an empty mask, which makes sense with a region to replace in.
+        mode: what the mask does.
+        region: with `EditMode.REPLACE`, where the segment is replaced: the voxels of the slices that were segmented.
+    """
+
+    segment_id: str
+    block: MaskBlock | None
+    mode: EditMode = EditMode.ADD
+    region: MaskBlock | None = None
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What an edit did. Masking can keep voxels from changing.
+
+    Attributes:
+        segment_id: of the edit.
+        added: voxels that the segment got.
+        removed: voxels that it lost.
+    """
+
+    segment_id: str
+    added: int
+    removed: int
+
+
+class SegmentWriter(Protocol):
+    """Writes masks through Slicer's engine: masking, editable area and overwrite mode are honoured."""
+
+    def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]:
+        """Make all edits of one user action: one undo state.
+
+        Raises:
+            SegmentWriteError: the engine did not take a mask.
+        """
+        ...
+
+
+def reference_grid(segmentation: Any) -> VolumeGeometry:
+    """The voxel grid that a segmentation's labelmaps lie on, in the world.
+
+    Raises:
+        SegmentWriteError: it has none.
+        InvalidImageError: its parent transform is not linear.
+    """
+    import slicer
+    import vtk
+
+    image = slicer.vtkOrientedImageData()
+    conversion = segmentation.GetSegmentation().GetConversionParameter("Reference image geometry")
+    if not conversion or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(conversion, image, False):
+        raise SegmentWriteError(
+            f"The segmentation {segmentation.GetName()!r} has no reference geometry. Choose its source volume first."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    i_min, i_max, j_min, j_max, k_min, k_max = image.GetExtent()
+    ijk_to_ras = node_to_world(segmentation) @ to_numpy(matrix)
+    # A grid starts at index 0, an image's extent need not.
+    ijk_to_ras[:3, 3] = (ijk_to_ras @ (i_min, j_min, k_min, 1.0))[:3]
+    return VolumeGeometry((k_max - k_min + 1, j_max - j_min + 1, i_max - i_min + 1), ijk_to_ras)
+
+
+def on_reference_grid(block: MaskBlock, segmentation: Any) -> MaskBlock | None:
+    """A mask on the voxels of a segmentation; None if it lies outside of them. Errors as `reference_grid`."""
+    return block_on_grid(block, reference_grid(segmentation))
+
+
+def modifier_labelmap(block: MaskBlock, segmentation: Any) -> Any:
+    """A mask as the engine takes it: ``vtkOrientedImageData`` of uint8, in the segmentation's own coordinates.
+
+    It is only as large as the block: the engine's time then depends on the mask, not on the volume. It has the matrix
+    of the reference grid, without which the engine refuses it, silently, where it masks by intensity.
+
+    Args:
+        block: on the segmentation's reference grid.
+        segmentation: ``vtkMRMLSegmentationNode``.
+    """
+    import slicer
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(block.extent_ijk)
+    voxels = np.ascontiguousarray(block.mask_kji, dtype=np.uint8).ravel()
+    image.GetPointData().SetScalars(numpy_to_vtk(voxels, deep=True))
+    image.SetImageToWorldMatrix(to_vtk(np.linalg.inv(node_to_world(segmentation)) @ block.grid.ijk_to_ras))
+    return image
+
+
+def segment_mask(segmentation: Any, segment_id: str, block: MaskBlock) -> npt.NDArray[np.bool_]:
+    """Which voxels a segment has where a block of the reference grid lies: (k, j, i) bool of the block's shape."""
+    import slicer
+
+    mask = np.zeros(block.mask_kji.shape, dtype=bool)
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
+    if labelmap is None or labelmap.IsEmpty():
+        return mask
+    own = labelmap.GetExtent()
+    wanted = block.extent_ijk
+    shared = [(max(own[2 * axis], wanted[2 * axis]), min(own[2 * axis + 1], wanted[2 * axis + 1])) for axis in range(3)]
+    if any(low > high for low, high in shared):
+        return mask
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
+    there = tuple(slice(low - wanted[2 * axis], high - wanted[2 * axis] + 1) for axis, (low, high) in enumerate(shared))
+    here = tuple(slice(low - own[2 * axis], high - own[2 * axis] + 1) for axis, (low, high) in enumerate(shared))
+    mask[there[::-1]] = voxels[here[::-1]] == segment.GetLabelValue()
+    return mask
