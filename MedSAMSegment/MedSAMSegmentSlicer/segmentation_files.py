@@ -1,0 +1,98 @@
+"""Segmentations to and from files: Slicer's own .seg.nrrd, and plain labelmaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
+from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
+from MedSAMSegmentSlicer.segment_writer import reference_grid, segment_mask
+
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+LABELMAP_SUFFIX = ".nii.gz"
+OUTPUT_SUFFIXES = (SEGMENTATION_SUFFIX, LABELMAP_SUFFIX)
+
+
+def write_segmentation(segmentation: Any, path: Path) -> None:
+    """Write a segmentation in the format of the path's ending (`OUTPUT_SUFFIXES`).
+
+    In a labelmap the n-th segment, from 1 on, has the label n; where segments overlap, the later one stands.
+
+    Args:
+        segmentation: ``vtkMRMLSegmentationNode`` in a scene.
+        path: of a file; one that is there is overwritten. See `written_whole`.
+
+    Raises:
+        InvalidOutputError: the file cannot be written.
+    """
+    if path.name.lower().endswith(LABELMAP_SUFFIX):
+        _write_labelmap(segmentation, path)
+    else:
+        _write_seg_nrrd(segmentation, path)
+
+
+def read_segmentation(scene: Any, path: Path) -> Any:
+    """Load a .seg.nrrd, or another file that Slicer reads as a segmentation, into a scene.
+
+    Args:
+        scene: ``vtkMRMLScene``.
+        path: of the file.
+
+    Returns:
+        ``vtkMRMLSegmentationNode``.
+
+    Raises:
+        InvalidImageError: it is missing, or not a segmentation.
+    """
+    if not path.is_file():
+        raise InvalidImageError(f"There is no segmentation {path}. Check the path.")
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name.removesuffix(SEGMENTATION_SUFFIX))
+    node.CreateDefaultDisplayNodes()
+    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.SetFileName(str(path))
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    if not storage.ReadData(node):
+        scene.RemoveNode(storage)
+        scene.RemoveNode(node)
+        raise InvalidImageError(f"{path} cannot be read as a segmentation. Save it again from 3D Slicer.")
+    return node
+
+
+def _write_seg_nrrd(segmentation: Any, path: Path) -> None:
+    scene = segmentation.GetScene()
+    storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    try:
+        storage.SetFileName(str(path))
+        written = storage.WriteData(segmentation)
+    finally:
+        scene.RemoveNode(storage)
+    if not written or not path.is_file():
+        raise InvalidOutputError(
+            f"Slicer could not write the segmentation {path.name}: is there space left on the disk?"
+        )
+
+
+def _write_labelmap(segmentation: Any, path: Path) -> None:
+    import SimpleITK as sitk
+
+    grid = reference_grid(segmentation)
+    depth, height, width = grid.shape_kji
+    segments = segmentation.GetSegmentation()
+    count = segments.GetNumberOfSegments()
+    labels = np.zeros(grid.shape_kji, dtype=np.uint8 if count < 256 else np.uint16)
+    everywhere = MaskBlock(np.zeros(grid.shape_kji, dtype=bool), (0, width - 1, 0, height - 1, 0, depth - 1), grid)
+    for n in range(count):
+        labels[segment_mask(segmentation, segments.GetNthSegmentID(n), everywhere)] = n + 1
+    image = sitk.GetImageFromArray(labels)
+    ijk_to_lps = LPS_TO_RAS @ grid.ijk_to_ras
+    image.SetSpacing(grid.spacing_ijk)
+    image.SetDirection((ijk_to_lps[:3, :3] / np.array(grid.spacing_ijk)).ravel().tolist())
+    image.SetOrigin(ijk_to_lps[:3, 3].tolist())
+    try:
+        sitk.WriteImage(image, str(path), useCompression=True)
+    except RuntimeError as error:
+        raise InvalidOutputError(f"{path.name} cannot be written: is there space left on the disk?") from error
