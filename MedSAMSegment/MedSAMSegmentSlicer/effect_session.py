@@ -1,0 +1,357 @@
+"""From a prompt to a segment: what the effect asks for, and whether the answer is still wanted when it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.geometry.free_plane import plane_of_view
+from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
+from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
+from MedSAMSegmentSlicer.effect_settings import EffectSettings
+from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, layer_thickness, planes_through
+from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
+from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, reference_grid, segment_mask
+from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
+from MedSAMSegmentSlicer.volume_nodes import volume_from_node
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
+    from MedSAMSegmentLib.intensity.window import Window
+    from MedSAMSegmentSlicer.box_drag import DrawnBox
+
+NEAREST_LAYER = 0.5
+"""In layers: a slice view between two layers stands for the nearer one."""
+
+
+@dataclass(frozen=True)
+class EditorNodes:
+    """What a Segment Editor works on at a moment. An answer is written only where it was asked for."""
+
+    segmentation: Any
+    segment_id: str
+    volume: Any
+
+
+class SegmentsWriter(Protocol):
+    """What the session writes with: `effect_segment_writer.EffectSegmentWriter`."""
+
+    def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]: ...
+
+    def add_segments(self, wanted: Sequence[tuple[str, tuple[float, float, float]]]) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one user action did.
+
+    Attributes:
+        results: one for each segment.
+        answers: of the model, in the same order.
+    """
+
+    results: list[WriteResult]
+    answers: list[PromptAnswer]
+
+
+@dataclass(frozen=True)
+class SessionEvents:
+    """Where the session tells what happens; all called in the main thread.
+
+    Attributes:
+        nodes: what the editor works on now; None if a node is missing.
+        settings: the effect's, now.
+        written: an action is in the segment.
+        previewed: an answer to look at, not written.
+        encoded: the model is loaded, and the slice in view was encoded or could not be without a prompt.
+        progress: parts done, all parts.
+        failed: what went wrong.
+    """
+
+    nodes: Callable[[], EditorNodes | None]
+    settings: Callable[[], EffectSettings]
+    written: Callable[[Written], None]
+    previewed: Callable[[PromptAnswer], None]
+    encoded: Callable[[bool], None]
+    progress: Callable[[int, int], None]
+    failed: Callable[[Exception], None]
+
+
+@dataclass(frozen=True)
+class _LastBox:
+    """What the box drawn last added: given back when the box is corrected."""
+
+    nodes: EditorNodes
+    added: MaskBlock | None
+
+
+class EffectSession:
+    """One effect's requests. All for the main thread.
+
+    Args:
+        engine: computes.
+        writer: puts masks into segments.
+        events: is told.
+        name: unique among the sessions that share the engine.
+    """
+
+    def __init__(self, engine: InferenceEngine, writer: SegmentsWriter, events: SessionEvents, name: str) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._events = events
+        self._write_key = f"{name}/write"
+        self._preview_key = f"{name}/preview"
+        self._ahead_key = f"{name}/ahead"
+        self._prefix = f"{name}/"
+        self._last_box: _LastBox | None = None
+        self._volume: tuple[Any, Volume] | None = None
+        self._drag_window: Window | None = None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether something that will be written is being computed."""
+        return self._engine.has(self._write_key)
+
+    def cancel(self) -> None:
+        """Forget what is being computed; nothing of it is written or shown."""
+        self._engine.cancel(self._prefix)
+
+    def cancel_preview(self) -> None:
+        """Forget the preview that is being computed."""
+        self._engine.cancel(self._preview_key)
+
+    def forget_box(self) -> None:
+        """The last box is finished: drawing or moving another one leaves what it added."""
+        self._last_box = None
+
+    def forget_volume(self) -> None:
+        """Let go of the voxels of the source volume."""
+        self._volume = None
+
+    def view_plane(self, slice_node: Any) -> SlicePlane:
+        """The slice of the source volume that a view shows.
+
+        Raises:
+            InvalidPromptError: the view misses the volume, or there is none.
+        """
+        volume = self._need_volume(self._need_nodes())
+        return plane_of_view(slice_to_ras(slice_node), volume.geometry, layer_tolerance=NEAREST_LAYER)
+
+    def slice_thickness(self, slice_node: Any) -> float:
+        """Of the source volume across a view, in mm: how thick a box drawn there is."""
+        volume = self._need_volume(self._need_nodes())
+        return layer_thickness(self.view_plane(slice_node), volume.geometry)
+
+    def segment_drawn_box(self, box: DrawnBox, slice_node: Any) -> None:
+        """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment."""
+        self.forget_box()
+        plane = self._plane_of_pose(box.slice_to_ras)
+        thickness = layer_thickness(plane, self._need_volume(self._need_nodes()).geometry)
+        roi = Roi("box", box.oriented_box(thickness), (1.0, 1.0, 0.0))
+        self._segment_box(roi, plane, correct=False)
+
+    def segment_corrected_box(self, roi_node: Any, pose_of_view: Any) -> None:
+        """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
+        self._segment_box(roi_from_node(roi_node), self._plane_of_pose(pose_of_view), correct=True)
+
+    def preview(self, roi_node: Any, pose_of_view: Any, *, moving: bool) -> None:
+        """Compute the mask of an ROI on the slice in view, for showing only; the newest position wins.
+
+        Args:
+            roi_node: the ROI.
+            pose_of_view: (4, 4) of the slice view.
+            moving: a handle is being dragged. The window is that of the first preview of the drag, so that the slice is
+                encoded once and every further position costs a decoder pass only.
+        """
+        nodes, settings = self._need_nodes(), self._events.settings()
+        plane = self._plane_of_pose(pose_of_view)
+        request = self._request(nodes, settings, roi_from_node(roi_node), (plane,))
+        if not moving:
+            self._drag_window = None
+        elif self._drag_window is not None:
+            request = replace(request, window=self._drag_window)
+
+        def done(answers: list[PromptAnswer]) -> None:
+            if moving:
+                self._drag_window = answers[0].window
+            if self._events.nodes() == nodes:
+                self._events.previewed(answers[0])
+
+        # A preview that fails, because the ROI has left the slice, is no event for the user: nothing is shown.
+        self._engine.answer(self._preview_key, settings.choice, [request], done, self._preview_failed)
+
+    def apply(self, roi_nodes: Sequence[Any], pose_of_view: Any) -> None:
+        """Segment ROIs as far as the scope says: one into the selected segment, several into one segment each.
+
+        Raises:
+            InvalidPromptError: there is no ROI, or one cannot be used.
+        """
+        if not roi_nodes:
+            raise InvalidPromptError("No ROI is chosen. Choose one, or place a new one with New ROI.")
+        nodes, settings = self._need_nodes(), self._events.settings()
+        rois = [roi_from_node(node) for node in roi_nodes]
+        plane = self._plane_of_pose(pose_of_view)
+        geometry = self._need_volume(nodes).geometry
+        requests = [
+            self._request(
+                nodes,
+                settings,
+                roi,
+                (plane,) if settings.scope == "slice" else planes_through(roi.box, plane, geometry),
+            )
+            for roi in rois
+        ]
+
+        def done(answers: list[PromptAnswer]) -> None:
+            if self._events.nodes() != nodes:
+                return
+            ids = [nodes.segment_id]
+            if len(rois) > 1:
+                ids = self._writer.add_segments([(roi.name, roi.color) for roi in rois])
+            edits = [
+                edit
+                for segment_id, answer in zip(ids, answers, strict=True)
+                for edit in self._edits(segment_id, answer, settings.mode, nodes)
+            ]
+            self._events.written(Written(self._writer.write(edits), answers))
+
+        self.forget_box()
+        self._submit(settings, requests, done)
+
+    def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:
+        """Encode what a view shows, so that a prompt on it is answered at once; the newest request wins.
+
+        Args:
+            slice_node: of the view.
+            roi_node: the prompt that is likely to come, for windows that depend on it.
+        """
+        nodes = self._events.nodes()
+        if nodes is None:
+            return
+        settings = self._events.settings()
+        try:
+            plane = self.view_plane(slice_node)
+            roi = None if roi_node is None else roi_from_node(roi_node).box
+        except InvalidPromptError:
+            return  # the view is beside the volume, or the ROI not placed yet: there is nothing to prepare
+        window = settings.window_for(nodes.volume)
+        self._engine.encode_ahead(
+            self._ahead_key, settings.choice, self._need_volume(nodes), plane, window, roi,
+            self._events.encoded, self._events.failed,
+        )  # fmt: skip
+
+    def _segment_box(self, roi: Roi, plane: SlicePlane, *, correct: bool) -> None:
+        nodes, settings = self._need_nodes(), self._events.settings()
+        request = self._request(nodes, settings, roi, (plane,))
+
+        def done(answers: list[PromptAnswer]) -> None:
+            if self._events.nodes() != nodes:
+                return
+            edits = self._edits(nodes.segment_id, answers[0], settings.mode, nodes)
+            last = self._last_box
+            if correct and last is not None and last.nodes == nodes and last.added is not None:
+                edits.insert(0, SegmentEdit(nodes.segment_id, last.added, EditMode.SUBTRACT))
+            block = answers[0].block
+            before = None if block is None else segment_mask(nodes.segmentation, nodes.segment_id, block)
+            if correct and last is not None and last.added is not None and block is not None and before is not None:
+                # What the same box had added counts as not there: it would go again with the next correction.
+                before = before & ~_overlap(last.added, block)
+            results = self._writer.write(edits)
+            self._last_box = _LastBox(nodes, self._added(nodes, block, before))
+            self._events.written(Written(results, answers))
+
+        self._submit(settings, [request], done)
+
+    def _submit(
+        self, settings: EffectSettings, requests: list[PromptRequest], done: Callable[[list[PromptAnswer]], None]
+    ) -> None:
+        self.cancel_preview()
+        self._engine.cancel(self._ahead_key)
+
+        def guarded(answers: list[PromptAnswer]) -> None:
+            try:
+                done(answers)
+            except Exception as error:
+                self._events.failed(error)
+
+        self._engine.answer(
+            self._write_key,
+            settings.choice,
+            requests,
+            guarded,
+            self._events.failed,
+            lambda slices, total, _: self._events.progress(slices, total),
+        )
+
+    def _preview_failed(self, error: Exception) -> None:
+        if not isinstance(error, InvalidPromptError):
+            self._events.failed(error)
+
+    def _request(
+        self, nodes: EditorNodes, settings: EffectSettings, roi: Roi, planes: tuple[SlicePlane, ...]
+    ) -> PromptRequest:
+        return PromptRequest(
+            volume=self._need_volume(nodes),
+            planes=planes,
+            roi=roi.box,
+            window=settings.window_for(nodes.volume),
+            options=settings.mask_options,
+            grid=reference_grid(nodes.segmentation),
+        )
+
+    def _edits(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> list[SegmentEdit]:
+        edit_mode = EditMode(mode)
+        if edit_mode is not EditMode.REPLACE:
+            return [SegmentEdit(segment_id, answer.block, edit_mode)]
+        import numpy as np
+
+        grid = reference_grid(nodes.segmentation)
+        regions = [
+            block_from_plane_mask(np.ones(each.mask.plane.shape_hw, dtype=bool), each.mask.plane, grid)
+            for each in answer.slices
+        ]
+        blocks = [region for region in regions if region is not None]
+        region = MaskBlock.union(blocks) if blocks else None
+        return [SegmentEdit(segment_id, answer.block, edit_mode, region)]
+
+    def _added(self, nodes: EditorNodes, block: MaskBlock | None, before: Any) -> MaskBlock | None:
+        """The voxels of a block that the segment has now and had not before."""
+        if block is None:
+            return None
+        after = segment_mask(nodes.segmentation, nodes.segment_id, block)
+        return MaskBlock(after & ~before, block.extent_ijk, block.grid).trimmed()
+
+    def _plane_of_pose(self, pose: Any) -> SlicePlane:
+        volume = self._need_volume(self._need_nodes())
+        return plane_of_view(pose, volume.geometry, layer_tolerance=NEAREST_LAYER)
+
+    def _need_nodes(self) -> EditorNodes:
+        nodes = self._events.nodes()
+        if nodes is None:
+            raise InvalidPromptError("Choose a source volume, a segmentation and a segment first.")
+        return nodes
+
+    def _need_volume(self, nodes: EditorNodes) -> Volume:
+        """The source volume's voxels, not copied. Kept while nothing changes, for what it has found out about them."""
+        image, transform = nodes.volume.GetImageData(), nodes.volume.GetParentTransformNode()
+        stamp = (
+            nodes.volume,
+            image.GetMTime() if image is not None else 0,
+            nodes.volume.GetMTime(),
+            transform.GetTransformToWorldMTime() if transform is not None else 0,
+        )
+        if self._volume is None or self._volume[0] != stamp:
+            self._volume = (stamp, volume_from_node(nodes.volume))
+        return self._volume[1]
+
+
+def _overlap(part: MaskBlock, of: MaskBlock) -> Any:
+    """Where a block's voxels are another one's: bool of the other one's shape."""
+    import numpy as np
+
+    whole = MaskBlock.union([part, MaskBlock(np.zeros_like(of.mask_kji), of.extent_ijk, of.grid)])
+    first = [of.extent_ijk[2 * axis] - whole.extent_ijk[2 * axis] for axis in (2, 1, 0)]
+    return whole.mask_kji[tuple(slice(low, low + size) for low, size in zip(first, of.mask_kji.shape, strict=True))]

@@ -1,0 +1,199 @@
+"""The loaded model and the thread that runs it: one for the effect, all its clones, and the module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from MedSAMSegmentSlicer.inference_worker import AHEAD, USER, InferenceWorker, Job
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+    from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
+    from MedSAMSegmentLib.geometry.volume import Volume
+    from MedSAMSegmentLib.inference.segmenter import Segmenter
+    from MedSAMSegmentLib.intensity.window import Window
+    from MedSAMSegmentLib.models.protocol import SegmentationModel
+    from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model, and where it runs: what `MedSAMSegmentLib.models.load.load_model` takes."""
+
+    model: str = "lite-medsam"
+    device: str = "auto"
+    precision: str = "auto"
+
+
+Phase = Literal["unloaded", "loading", "ready", "failed"]
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What the status line says about the model.
+
+    Attributes:
+        phase: of loading.
+        choice: what was asked for last.
+        device: where it runs, once it is ready.
+        precision: of the encoder, once it is ready.
+        seconds: that loading took.
+        error: why it failed.
+    """
+
+    phase: Phase = "unloaded"
+    choice: ModelChoice | None = None
+    device: str = ""
+    precision: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+
+LoadModel = Callable[[ModelChoice], "SegmentationModel"]
+
+
+def load_chosen(choice: ModelChoice) -> SegmentationModel:
+    """Load a model that is on this computer."""
+    from MedSAMSegmentLib.models.load import load_model
+
+    return load_model(choice.model, device=choice.device, precision=choice.precision)
+
+
+class InferenceEngine:
+    """Answers prompts in the background. For the main thread, which has to call `poll` while `is_busy`.
+
+    Args:
+        load: loads a model, in the thread.
+        worker: the thread.
+    """
+
+    def __init__(self, load: LoadModel = load_chosen, worker: InferenceWorker | None = None) -> None:
+        self._load = load
+        self._worker = worker or InferenceWorker()
+        self._loaded: tuple[ModelChoice, Segmenter] | None = None
+        self.state = EngineState()
+        self.on_busy: list[Callable[[], None]] = []
+        """Called in the main thread when there is something to poll for."""
+
+    @property
+    def is_busy(self) -> bool:
+        return self._worker.is_busy
+
+    def has(self, key: str) -> bool:
+        """Whether a request with this key is on its way."""
+        return self._worker.has(key)
+
+    def poll(self) -> None:
+        """Deliver what is ready."""
+        self._worker.poll()
+
+    def cancel(self, prefix: str) -> None:
+        """Forget all requests whose key starts so: nothing of them is delivered any more."""
+        self._worker.cancel_all(prefix)
+
+    def close(self) -> None:
+        """End the thread and let go of the model."""
+        self._worker.close()
+        self._loaded = None
+        self.state = EngineState()
+
+    def prepare(
+        self, key: str, choice: ModelChoice, done: Callable[[], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Load a model, so that the first prompt does not have to wait for it."""
+        self._submit(Job(key, lambda job: self._segmenter(choice), lambda _: done(), failed, priority=AHEAD))
+
+    def encode_ahead(
+        self, key: str, choice: ModelChoice, volume: Volume, plane: SlicePlane, window: Window | str,
+        roi: OrientedBox | None, done: Callable[[bool], None], failed: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
+        """Load the model and encode a slice before a prompt comes; the newest request with a key wins.
+
+        ``done`` is told whether the slice was encoded: without the prompt, not every window is known.
+        """
+
+        def work(job: Job) -> bool:
+            from MedSAMSegmentSlicer.prompt_work import encode_slice
+
+            segmenter = self._segmenter(choice)
+            return not job.cancelled() and encode_slice(segmenter, volume, plane, window, roi)
+
+        self._submit(Job(key, work, done, failed, priority=AHEAD))
+
+    def answer(
+        self,
+        key: str,
+        choice: ModelChoice,
+        requests: list[PromptRequest],
+        done: Callable[[list[PromptAnswer]], None],
+        failed: Callable[[Exception], None],
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        """Segment one or several structures; the newest request with a key wins."""
+
+        def work(job: Job) -> list[PromptAnswer]:
+            from MedSAMSegmentSlicer.prompt_work import answer_prompt
+
+            segmenter = self._segmenter(choice)
+            total = sum(len(request.planes) for request in requests)
+            before = 0
+            answers = []
+            for request in requests:
+                offset = before
+
+                def told(slices: int, _: int, offset: int = offset) -> None:
+                    job.report(offset + slices, total)
+
+                answers.append(answer_prompt(segmenter, request, progress=told, cancelled=job.cancelled))
+                before += len(request.planes)
+            return answers
+
+        self._submit(Job(key, work, done, failed, progress, USER))
+
+    def run(
+        self,
+        key: str,
+        work: Callable[[Job], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        """Do something else that takes long, such as a download, in the same thread."""
+        self._submit(Job(key, work, done, failed, progress, USER))
+
+    def segmenter(self, choice: ModelChoice) -> Segmenter:
+        """The loaded model; for work that runs in the thread."""
+        return self._segmenter(choice)
+
+    def _submit(self, job: Job) -> None:
+        self._worker.submit(job)
+        for callback in list(self.on_busy):
+            callback()
+
+    def _segmenter(self, choice: ModelChoice) -> Segmenter:
+        if self._loaded is not None and self._loaded[0] == choice:
+            return self._loaded[1]
+        from MedSAMSegmentLib.inference.segmenter import Segmenter
+
+        # One model at a time: two may not fit on the device.
+        self._loaded = None
+        self.state = EngineState("loading", choice)
+        start = time.perf_counter()
+        try:
+            model = self._load(choice)
+        except Exception as error:
+            self.state = EngineState("failed", choice, error=str(error))
+            raise
+        self.state = EngineState("ready", choice, model.device, model.precision, time.perf_counter() - start)
+        self._loaded = (choice, Segmenter(model))
+        return self._loaded[1]
+
+
+@cache
+def shared_engine() -> InferenceEngine:
+    """The application's engine. It holds a loaded model and its cache, and no state of the scene."""
+    return InferenceEngine()

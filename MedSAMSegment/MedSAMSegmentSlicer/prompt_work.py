@@ -1,0 +1,183 @@
+"""What the worker thread does for one prompt: numpy in, numpy out, no node is touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from MedSAMSegmentLib.errors import CancelledError, InvalidPromptError
+from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
+from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
+from MedSAMSegmentLib.geometry.slice_stack import Orientation, SliceStack
+from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
+from MedSAMSegmentLib.inference.mask_options import MaskOptions
+from MedSAMSegmentLib.inference.segmenter import Segmenter, SliceMask
+from MedSAMSegmentLib.inference.slice_image import SliceImage, see
+from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit
+from MedSAMSegmentLib.intensity.window import Window
+from MedSAMSegmentLib.models.protocol import Prompt
+from MedSAMSegmentLib.prompts import BoxPrompt
+
+_BATCH = 4
+"""Slices encoded between two looks at whether the user has cancelled."""
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """A structure to segment.
+
+    Attributes:
+        volume: what to look at.
+        planes: the slices on which the structure is asked for.
+        roi: around the structure.
+        window: intensity mapping, or the rule that chooses one.
+        options: from logits to a mask.
+        grid: the voxels that the segment has.
+    """
+
+    volume: Volume
+    planes: tuple[SlicePlane, ...]
+    roi: OrientedBox
+    window: Window | str
+    options: MaskOptions
+    grid: VolumeGeometry
+
+
+@dataclass(frozen=True)
+class SliceAnswer:
+    """One slice's mask, and what the model saw."""
+
+    mask: SliceMask
+    image: SliceImage
+    box: BoxPrompt
+
+
+@dataclass(frozen=True)
+class PromptAnswer:
+    """A structure.
+
+    Attributes:
+        block: its voxels; None where the masks are empty.
+        slices: in the order of the planes; those that the ROI misses are left out.
+        window: the one that was used.
+        seconds: from the request to here, without the time in the queue.
+    """
+
+    block: MaskBlock | None
+    slices: tuple[SliceAnswer, ...]
+    window: Window
+    seconds: float
+
+    @property
+    def predicted_iou(self) -> float:
+        """Mean of the slices' confidence."""
+        return float(np.mean([answer.mask.predicted_iou for answer in self.slices]))
+
+
+def answer_prompt(
+    segmenter: Segmenter,
+    request: PromptRequest,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> PromptAnswer:
+    """Segment a structure on its slices.
+
+    Raises:
+        InvalidPromptError: the ROI meets none of the planes.
+        CancelledError: ``cancelled`` said so.
+    """
+    start = time.perf_counter()
+    prompts = [(plane, box) for plane in request.planes if (box := box_on_view(request.roi, plane, request.volume))]
+    if not prompts:
+        raise InvalidPromptError("The box is not on this slice of the image. Draw it over the image, or move the view.")
+    window = window_for(request.window, request.volume, request.roi)
+    answers: list[SliceAnswer] = []
+    blocks: list[MaskBlock] = []
+    for first in range(0, len(prompts), _BATCH):
+        if cancelled is not None and cancelled():
+            raise CancelledError("Cancelled. Nothing was written.")
+        batch = prompts[first : first + _BATCH]
+        images = [see(request.volume, plane, window) for plane, _ in batch]
+        segmenter.encode(images, batch_size=_BATCH)
+        for image, (plane, box) in zip(images, batch, strict=True):
+            (prediction,) = segmenter.predict(image, [Prompt(box=box)])
+            mask = segmenter.mask(prediction, request.options)
+            answers.append(SliceAnswer(mask, image, box))
+            block = block_from_plane_mask(mask.mask_hw, plane, request.grid)
+            if block is not None:
+                blocks.append(block)
+        if progress is not None:
+            progress(min(first + _BATCH, len(prompts)), len(prompts))
+    union = MaskBlock.union(blocks) if blocks else None
+    return PromptAnswer(union, tuple(answers), window, time.perf_counter() - start)
+
+
+def encode_slice(
+    segmenter: Segmenter, volume: Volume, plane: SlicePlane, window: Window | str, roi: OrientedBox | None
+) -> bool:
+    """Encode a slice that a prompt might come for.
+
+    Returns:
+        False where the window depends on a prompt that is not known yet: there is nothing to encode.
+    """
+    needs_roi = window == "roi" or (window == "auto" and not (volume.is_rgb or is_eight_bit(volume)))
+    if needs_roi and roi is None:
+        return False
+    segmenter.encode([see(volume, plane, window_for(window, volume, roi))])
+    return True
+
+
+def window_for(window: Window | str, volume: Volume, roi: OrientedBox | None) -> Window:
+    """A window as it is, or what a rule gives."""
+    return window if isinstance(window, Window) else choose_window(window, volume, roi)
+
+
+def box_on_view(roi: OrientedBox, plane: SlicePlane, volume: Volume) -> BoxPrompt | None:
+    """The tight box of an ROI on a plane; a flat ROI counts on the plane within whose layer it lies."""
+    return roi.box_on(plane) or roi.box_on(plane, layer_thickness(plane, volume.geometry))
+
+
+def layer_thickness(plane: SlicePlane, geometry: VolumeGeometry) -> float:
+    """How far apart, in mm, a volume's layers are along a plane's normal."""
+    return 1.0 / float(np.linalg.norm(geometry.ras_to_ijk[:3, :3] @ plane.normal_ras))
+
+
+def planes_through(roi: OrientedBox, plane: SlicePlane, geometry: VolumeGeometry) -> tuple[SlicePlane, ...]:
+    """All slices parallel to a plane that an ROI crosses: voxel layers where the plane is one, else evenly spaced.
+
+    Raises:
+        InvalidPromptError: the ROI lies outside the volume.
+    """
+    stack = _stack_of(plane, geometry)
+    if stack is not None:
+        return tuple(stack.plane(index) for index in stack.slab_crossed(roi))
+    step = layer_thickness(plane, geometry)
+    low, high = roi.interval_along(plane.normal_ras)
+    first = int(np.ceil((low - plane.offset_mm) / step - 1e-4))
+    last = int(np.floor((high - plane.offset_mm) / step + 1e-4))
+    shifted = [_shifted(plane, n * step) for n in range(first, last + 1)]
+    crossed = tuple(each for each in shifted if roi.box_on(each) is not None)
+    return crossed or (plane,)
+
+
+def _stack_of(plane: SlicePlane, geometry: VolumeGeometry) -> SliceStack | None:
+    orientations: Sequence[Orientation] = ("axial", "sagittal", "coronal")
+    for orientation in orientations:
+        stack = SliceStack.of(geometry, orientation)
+        first = stack.first_plane
+        if first.shape_hw == plane.shape_hw and np.allclose(
+            [first.column_direction_ras, first.row_direction_ras],
+            [plane.column_direction_ras, plane.row_direction_ras],
+            atol=1e-6,
+        ):
+            return stack
+    return None
+
+
+def _shifted(plane: SlicePlane, distance_mm: float) -> SlicePlane:
+    return replace(plane, origin_ras=plane.origin_ras + distance_mm * plane.normal_ras)

@@ -1,0 +1,59 @@
+"""One line that says in plain words how things stand."""
+
+from __future__ import annotations
+
+from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentLib.models.description import load_descriptions
+from MedSAMSegmentSlicer.inference_engine import EngineState, ModelChoice
+from MedSAMSegmentSlicer.setup_state import missing_packages
+
+_DEVICE_NAMES = {"cpu": "CPU", "cuda": "NVIDIA GPU", "mps": "Apple GPU"}
+
+
+def model_title(model_id: str) -> str:
+    """What users read for a model's id; a local model's own name."""
+    description = load_descriptions().get(model_id)
+    return description.title if description is not None else model_id
+
+
+def device_title(device: str) -> str:
+    """What users read for a device."""
+    kind, _, index = device.partition(":")
+    return f"{_DEVICE_NAMES.get(kind, kind)}{' ' + index if index else ''}"
+
+
+def what_is_missing(choice: ModelChoice) -> str | None:
+    """Why a model cannot run on this computer yet, and what to do; None if nothing is known to be missing."""
+    missing = missing_packages()
+    if missing:
+        names = ", ".join(package.name for package in missing)
+        return f"Needs set-up: {names} not installed. Click Set up."
+    description = load_descriptions().get(choice.model)
+    if description is None:
+        return None
+    from MedSAMSegmentLib.models.weights import find_weights
+
+    if find_weights(description) is None:
+        return f"Needs set-up: the weights of {description.title} are not on this computer. Click Set up."
+    return None
+
+
+def engine_text(state: EngineState, choice: ModelChoice) -> str:
+    """How the model is."""
+    title = model_title(choice.model)
+    if state.choice != choice or state.phase == "unloaded":
+        return f"{title}: not loaded yet."
+    if state.phase == "loading":
+        return f"{title}: loading…"
+    if state.phase == "failed":
+        return f"{title}: {state.error}"
+    return f"{title} on {device_title(state.device)}, {state.precision}: ready."
+
+
+def error_text(error: Exception) -> str:
+    """What went wrong, for a person; what nobody foresaw gets its type, for the report."""
+    if isinstance(error, MedSAMSegmentError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "The memory of this computer is full. Close other data, or use a smaller model."
+    return f"Something unexpected went wrong: {type(error).__name__}: {error}. The application log has the details."
