@@ -10,9 +10,8 @@ from MedSAMSegmentLib.errors import MissingPackageError
 REQUIREMENTS = {
     "torch": "torch>=2.4",
     "transformers": "transformers>=5.0",
-    "huggingface_hub": "huggingface_hub>=1.0",
+    "huggingface_hub": "huggingface_hub>=1.1",
     "safetensors": "safetensors>=0.4.5",
-    "platformdirs": "platformdirs>=4.0",
 }
 """What is asked of each package that inference needs, as pip writes it."""
 
@@ -25,9 +24,10 @@ def require(name: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        requirement = REQUIREMENTS[name.split(".", maxsplit=1)[0]]
+    # OSError: a library that the package brings does not fit the system.
+    except (ImportError, OSError) as error:
+        package = name.split(".", maxsplit=1)[0]
         raise MissingPackageError(
-            f"The Python package {name!r} is needed and cannot be loaded ({error}). In 3D Slicer: open the module "
-            f"MedSAMSegment, section Set up, and click Install. Elsewhere: pip install '{requirement}'"
+            f"The Python package {package!r} is needed and cannot be loaded ({error}). In 3D Slicer: open the module "
+            f"MedSAMSegment, section Set up, and click Install. Elsewhere: pip install '{REQUIREMENTS[package]}'"
         ) from error

