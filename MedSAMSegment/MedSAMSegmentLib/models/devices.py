@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from MedSAMSegmentLib.errors import DeviceError, InvalidOptionError
 from MedSAMSegmentLib.packages import require
@@ -25,23 +26,35 @@ class DeviceDescription:
 
 
 def choose_device(device: str) -> str:
-    """``auto`` is an NVIDIA GPU if there is one, else an Apple GPU, else the CPU.
+    """``auto`` is an NVIDIA GPU if there is one that torch can use, else an Apple GPU, else the CPU.
 
     Raises:
         InvalidOptionError: no such choice.
-        DeviceError: it was asked for and is not there.
+        DeviceError: it was asked for and is not there, or torch cannot use it.
     """
-    kind = device.split(":", maxsplit=1)[0]
-    if kind not in DEVICES:
-        raise InvalidOptionError(f"There is no device {device!r}. Use one of: {', '.join(DEVICES)}.")
+    kind, _, index = device.partition(":")
+    if kind not in DEVICES or (index and not (kind == "cuda" and index.isdecimal())):
+        raise InvalidOptionError(f"There is no device {device!r}. Use one of: {', '.join(DEVICES)}, cuda:0, cuda:1 ….")
     torch = require("torch")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if available[name])
-    if not available[kind]:
+        if torch.cuda.is_available() and _has_kernels_for(torch, 0):
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
         raise DeviceError(_absent(kind, torch.__version__))
-    if kind == "cuda" and ":" in device and int(device.split(":")[1]) >= torch.cuda.device_count():
-        raise DeviceError(f"There is no device {device!r}: this computer has {torch.cuda.device_count()} CUDA devices.")
+    if kind == "cuda":
+        number = int(index or 0)
+        if number >= torch.cuda.device_count():
+            raise DeviceError(
+                f"There is no device {device!r}: this computer has {torch.cuda.device_count()} CUDA device(s), counted "
+                "from cuda:0."
+            )
+        if not _has_kernels_for(torch, number):
+            raise DeviceError(
+                f"torch {torch.__version__} was built for {', '.join(torch.cuda.get_arch_list())}, and "
+                f"{torch.cuda.get_device_name(number)} is none of these. Install a torch build for it (in 3D Slicer: "
+                "the module PyTorch), or use --device cpu."
+            )
     return device
 
 
@@ -81,12 +94,13 @@ def precisions_of(device: str) -> tuple[str, ...]:
 
 
 def describe_devices() -> list[DeviceDescription]:
-    """All devices that torch can use here, best first."""
+    """All devices that torch sees here, best first."""
     torch = require("torch")
-    found = [
-        DeviceDescription(f"cuda:{n}", torch.cuda.get_device_name(n), precisions_of(f"cuda:{n}"))
-        for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    ]
+    found = []
+    for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        note = "" if _has_kernels_for(torch, n) else " (not used: this torch build has no code for it)"
+        name = torch.cuda.get_device_name(n) + note
+        found.append(DeviceDescription(f"cuda:{n}", name, precisions_of(f"cuda:{n}")))
     if torch.backends.mps.is_available():
         found.append(DeviceDescription("mps", "Apple GPU", precisions_of("mps")))
     found.append(DeviceDescription("cpu", f"{_cpu_name()}, {torch.get_num_threads()} threads", precisions_of("cpu")))
@@ -114,6 +128,24 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _has_kernels_for(torch: Any, index: int) -> bool:
+    """Whether a torch build has code for a GPU: its own generation's, or an older one's that the driver translates."""
+    architectures = torch.cuda.get_arch_list()
+    if not any(name.startswith(("sm_", "compute_")) for name in architectures):
+        return True  # AMD's names follow another rule
+    major, minor = torch.cuda.get_device_capability(index)
+    for name in architectures:
+        form, _, number = name.partition("_")
+        digits = number.rstrip("af")  # sm_90a, sm_100f
+        if not digits.isdecimal():
+            continue
+        built_major, built_minor = int(digits[:-1]), int(digits[-1])
+        same_generation = form == "sm" and built_major == major and built_minor <= minor
+        if same_generation or (form == "compute" and (built_major, built_minor) <= (major, minor)):
+            return True
+    return False
 
 
 def _absent(kind: str, torch_version: str) -> str:

@@ -49,7 +49,7 @@ class WeightsStatus:
     Attributes:
         weights: None if they are not here.
         state: of their checksum.
-        text: the same for people, and what to do next.
+        text: for people, what follows from that state.
     """
 
     weights: Weights | None
@@ -106,12 +106,12 @@ def weights_status(model: ModelDescription) -> WeightsStatus:
     """Whether a model can be used, for tables of models."""
     weights = find_weights(model)
     if weights is None:
-        return WeightsStatus(None, WeightsState.MISSING, f"not on this computer. {how_to_get(model)}")
+        return WeightsStatus(None, WeightsState.MISSING, how_to_get(model))
     expected = expected_sha256(model, weights)
     if expected is None:
-        return WeightsStatus(weights, WeightsState.UNCHECKED, "ready; no checksum is known")
+        return WeightsStatus(weights, WeightsState.UNCHECKED, "ready; no checksum is known to compare with")
     if is_checked(weights.path, expected):
-        return WeightsStatus(weights, WeightsState.VERIFIED, "ready, verified")
+        return WeightsStatus(weights, WeightsState.VERIFIED, "ready")
     return WeightsStatus(
         weights, WeightsState.UNCHECKED, f"here, not verified yet: medsam-segment models verify {model.id}"
     )
