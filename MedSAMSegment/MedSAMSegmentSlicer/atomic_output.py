@@ -27,7 +27,7 @@ def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...]
         raise InvalidOutputError(f"{path} cannot be written: the name must end with {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise InvalidOutputError(
-            f"{path} cannot be written: there is no folder {path.parent.absolute()}. Create it first."
+            f"{path} cannot be written: there is no folder {path.parent.absolute()}. Create it."
         )
     if path.is_dir():
         raise InvalidOutputError(f"{path} cannot be written: it is a folder. Give the name of a file.")
@@ -52,7 +52,7 @@ def written_whole(*paths: Path) -> Iterator[tuple[Path, ...]]:
     try:
         beside = []
         for path in paths:
-            # In the same folder, so that the last step is a rename; a folder, because writers look at the name's ending.
+            # Beside, so that the last step is a rename; in a folder, because writers look at the name's ending.
             folders.append(Path(mkdtemp(dir=path.parent, prefix=".medsam-segment-")))
             beside.append(folders[-1] / path.name)
         yield tuple(beside)
@@ -60,7 +60,7 @@ def written_whole(*paths: Path) -> Iterator[tuple[Path, ...]]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         for temporary, path in zip(beside, paths, strict=True):
-            os.replace(temporary, path)
+            temporary.replace(path)
     except OSError as error:
         raise InvalidOutputError(_complaint(error, paths)) from error
     finally:

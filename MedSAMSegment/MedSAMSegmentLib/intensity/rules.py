@@ -10,7 +10,7 @@ import numpy.typing as npt
 from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.box_voxels import block_in_box
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-from MedSAMSegmentLib.geometry.volume import Volume
+from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentLib.geometry.voxel_range import extent_around
 from MedSAMSegmentLib.intensity.presets import PRESETS
 from MedSAMSegmentLib.intensity.window import Window
@@ -65,8 +65,17 @@ def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> 
         if roi is None:
             raise InvalidOptionError("Window rule 'roi' needs an ROI. Give one, or use the rule 'percentile'.")
         return _between(voxels_in(volume, roi), _ROI_PERCENTILES, label)
-    voxels = _thinned(volume.voxels_kji)
+    voxels = _thinned(volume).voxels_kji
     return _between(voxels[voxels != 0], _VOLUME_PERCENTILES, label)
+
+
+def check_rule(rule: str) -> None:
+    """Refuse a rule that `choose_window` would refuse whatever the image.
+
+    Raises:
+        InvalidOptionError: no such rule, or a width that is not above zero.
+    """
+    _named_window(rule)
 
 
 def is_eight_bit(volume: Volume) -> bool:
@@ -74,7 +83,7 @@ def is_eight_bit(volume: Volume) -> bool:
     voxels = volume.voxels_kji
     if voxels.dtype == np.uint8:
         return True
-    sample = _thinned(voxels)
+    sample = _thinned(volume).voxels_kji
     if sample.size == 0 or sample.min() < 0 or sample.max() > 255:
         return False
     return bool(voxels.min() == 0 and voxels.max() == 255 and (sample == np.rint(sample)).all())
@@ -86,17 +95,19 @@ def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
     Raises:
         InvalidPromptError: the ROI lies outside the volume.
     """
-    block = block_in_box(roi, volume.geometry)
-    if block is not None:
-        i_min, i_max, j_min, j_max, k_min, k_max = block.extent_ijk
-        return volume.voxels_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1][block.mask_kji]
+    extent = extent_around(roi.corners_ras, volume.geometry)
+    if extent is not None:
+        part = _thinned(volume.crop(extent))
+        block = block_in_box(roi, part.geometry) or block_in_box(roi, volume.geometry)
+        if block is not None:
+            source = part if block.grid is part.geometry else volume
+            return source.crop(block.extent_ijk).voxels_kji[block.mask_kji]
     half_voxel = volume.geometry.ijk_to_ras[:3, :3] / 2
     reach = np.concatenate([roi.corners_ras + sign * half_voxel[:, axis] for sign in (-1, 1) for axis in range(3)])
     extent = extent_around(reach, volume.geometry)
     if extent is None:
         raise InvalidPromptError("The ROI lies outside the image: it holds no voxel. Move the ROI into the image.")
-    i_min, i_max, j_min, j_max, k_min, k_max = extent
-    return volume.voxels_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1].reshape(-1)
+    return volume.crop(extent).voxels_kji.reshape(-1)
 
 
 def _named_window(rule: str) -> Window | None:
@@ -118,17 +129,20 @@ def _named_window(rule: str) -> Window | None:
     return Window.from_level_width(level, width, rule)
 
 
-def _thinned(voxels: npt.NDArray) -> npt.NDArray:
-    """Every voxel of a small volume; a regular part, the same from whichever end one counts, of a large one."""
+def _thinned(volume: Volume) -> Volume:
+    """A small volume as it is; a regular part, the same from whichever end one counts, of a large one."""
+    voxels = volume.voxels_kji
     step = 1
     while voxels.size / step**3 > _ENOUGH_VOXELS:
         step += 2
-    part = []
-    for size in voxels.shape:
-        along = step if size >= 4 * step else 1
-        # First and last gap are equal: as many voxels before the first taken one as behind the last.
-        part.append(slice((size - 1) * (along + 1) // 2 % along, None, along))
-    return voxels[tuple(part)]
+    steps = [step if size >= 4 * step else 1 for size in voxels.shape[:3]]
+    # As many voxels before the first one that is taken as behind the last: an odd step has such a first one.
+    firsts = [(size - 1) * (along + 1) // 2 % along for size, along in zip(voxels.shape, steps, strict=False)]
+    part = voxels[tuple(slice(first, None, along) for first, along in zip(firsts, steps, strict=True))]
+    part_to_ijk = np.diag([*steps[::-1], 1.0])
+    part_to_ijk[:3, 3] = firsts[::-1]
+    shape_kji = (part.shape[0], part.shape[1], part.shape[2])
+    return Volume(part, VolumeGeometry(shape_kji, volume.geometry.ijk_to_ras @ part_to_ijk))
 
 
 def _between(voxels: npt.NDArray, percentiles: tuple[float, float], label: str) -> Window:

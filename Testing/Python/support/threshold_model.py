@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
 
 
@@ -21,7 +22,7 @@ class ThresholdModel:
         decoded: how many prompts each decoder pass had.
     """
 
-    identity = "threshold"
+    identity = ModelIdentity("threshold", "local", "0" * 64, "sam")
     device = "cpu"
     precision = "float32"
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,7 +75,7 @@ def test_slices_of_equal_bytes_and_different_shape_are_told_apart():
 def test_two_models_do_not_share_embeddings():
     cache = EmbeddingCache()
     first, second = ThresholdModel(), ThresholdModel()
-    second.identity = "another"
+    second.identity = replace(first.identity, revision="another")
     Segmenter(first, cache).encode([bright_square()])
     Segmenter(second, cache).encode([bright_square()])
     assert len(second.encoded) == 1

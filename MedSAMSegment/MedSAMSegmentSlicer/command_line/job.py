@@ -1,0 +1,218 @@
+"""From files to files: the work of ``medsam-segment segment``.
+
+What can be refused cheaply is refused first: nobody waits for a model to hear that a folder does not exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS
+from MedSAMSegmentLib.geometry.volume import Volume
+from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
+from MedSAMSegmentLib.inference.mask_options import MaskOptions
+from MedSAMSegmentLib.intensity.rules import check_rule
+from MedSAMSegmentLib.models.load import load_model
+from MedSAMSegmentLib.models.protocol import SegmentationModel
+from MedSAMSegmentLib.propagation.structure import LEVELS, Structure, segment_structure
+from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
+from MedSAMSegmentSlicer.command_line.contact_sheet import MAX_TILES, pick_tiles, save_contact_sheet
+from MedSAMSegmentSlicer.command_line.preview import structure_tiles
+from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
+from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
+from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_window, identity_fields, tag_segment
+from MedSAMSegmentSlicer.roi_nodes import Roi, read_rois
+from MedSAMSegmentSlicer.scene import headless_scene
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit
+from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, read_segmentation, write_segmentation
+from MedSAMSegmentSlicer.volume_files import read_volume
+from MedSAMSegmentSlicer.volume_nodes import add_volume_node
+
+PREVIEW_SUFFIXES = (".png",)
+_SHARE_BEFORE, _SHARE_AFTER = 0.1, 0.95
+"""Of the progress bar: reading and loading take the part before, writing the part after."""
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """What ``medsam-segment segment`` was asked for; each field is the option of its name."""
+
+    volume: Path
+    rois: tuple[Path, ...]
+    output: Path
+    model: str = "lite-medsam"
+    device: str = "auto"
+    precision: str = "auto"
+    level: str = "auto"
+    plane: str = "auto"
+    slices: str = "all"
+    window: str = "auto"
+    segmentation: Path | None = None
+    overwrite: Overwrite = "all"
+    mask_options: MaskOptions = field(default_factory=MaskOptions)
+    series: str | None = None
+    preview: Path | None = None
+
+
+def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> JobReport:
+    """Do the job; the files are there when it returns, and none of them if it raises.
+
+    Args:
+        job: what to do.
+        progress: told the share that is done, and what is going on.
+        note: told what the user should know: the window that was used, what was left out.
+
+    Raises:
+        MedSAMSegmentError: the input, the options or the output are not right.
+    """
+    start = time.perf_counter()
+    slices = _check(job)
+    rois = [roi for path in job.rois for roi in read_rois(path)]
+    progress(0.02, "Reading the volume")
+    volume = read_volume(job.volume, job.series)
+    progress(0.05, "Loading the model")
+    before_loading = time.perf_counter()
+    model = load_model(job.model, device=job.device, precision=job.precision)
+    load_seconds = time.perf_counter() - before_loading
+
+    structures = _segment(job, slices, volume, rois, model, progress, note)
+    progress(_SHARE_AFTER, "Writing")
+    reports = _write(job, volume, rois, structures, model, load_seconds, note)
+    return JobReport(tuple(reports), model.identity, model.device, model.precision, time.perf_counter() - start)
+
+
+def _check(job: SegmentJob) -> tuple[float, ...] | str:
+    """Refuse what is wrong before anything is read; the slices that were asked for."""
+    inputs = (job.volume, *job.rois, *(() if job.segmentation is None else (job.segmentation,)))
+    check_output(job.output, OUTPUT_SUFFIXES, inputs)
+    if job.preview is not None:
+        check_output(job.preview, PREVIEW_SUFFIXES, inputs)
+    check_rule(job.window)
+    if job.level not in LEVELS:
+        raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
+    if job.plane not in ("auto", *ORIENTATIONS):
+        raise InvalidOptionError(f"There is no plane {job.plane!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
+    if job.slices in ("all", "center"):
+        return job.slices
+    try:
+        return tuple(float(position) for position in job.slices.split(","))
+    except ValueError:
+        raise InvalidOptionError(
+            f"There is no choice of slices {job.slices!r}. Use all, center, or positions in mm such as -12.5,0,12.5."
+        ) from None
+
+
+def _segment(
+    job: SegmentJob,
+    slices: tuple[float, ...] | str,
+    volume: Volume,
+    rois: list[Roi],
+    model: SegmentationModel,
+    progress: Progress,
+    note: Callable[[str], None],
+) -> list[Structure]:
+    cache = EmbeddingCache()
+    structures = []
+    for n, roi in enumerate(rois):
+
+        def advance(done: float, text: str, n: int = n, name: str = roi.name) -> None:
+            share = (n + done) / len(rois)
+            progress(_SHARE_BEFORE + (_SHARE_AFTER - _SHARE_BEFORE) * share, f"{name}: {text}")
+
+        structure = segment_structure(
+            volume,
+            roi.box,
+            model,
+            level=job.level,
+            window_rule=job.window,
+            orientation=job.plane,
+            slices=slices,
+            mask_options=job.mask_options,
+            cache=cache,
+            progress=advance,
+        )
+        note(
+            f"{roi.name}: {len(structure.slices)} {structure.orientation} slices, level {structure.level}, window "
+            f"{describe_window(structure.window)}"
+        )
+        if structure.block is None:
+            note(f"{roi.name}: the model found nothing in this ROI; its segment is empty.")
+        structures.append(structure)
+    return structures
+
+
+def _write(
+    job: SegmentJob,
+    volume: Volume,
+    rois: list[Roi],
+    structures: list[Structure],
+    model: SegmentationModel,
+    load_seconds: float,
+    note: Callable[[str], None],
+) -> list[RoiReport]:
+    with headless_scene() as scene:
+        volume_node = add_volume_node(scene.mrml, volume, job.volume.name)
+        segmentation = _segmentation(scene.mrml, job, volume_node)
+        with logic_segment_writer(scene.mrml, segmentation, volume_node, overwrite=job.overwrite) as writer:
+            reports = [
+                _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
+                for roi, structure in zip(rois, structures, strict=True)
+            ]
+        outputs = (job.output,) if job.preview is None else (job.output, job.preview)
+        with written_whole(*outputs) as paths:
+            write_segmentation(segmentation, paths[0])
+            if job.preview is not None:
+                tiles = structure_tiles(volume, list(zip(rois, structures, strict=True)))
+                if len(tiles) > MAX_TILES:
+                    note(f"The preview shows {MAX_TILES} of {len(tiles)} slices.")
+                save_contact_sheet(pick_tiles(tiles), paths[1])
+    return reports
+
+
+def _segmentation(scene: Any, job: SegmentJob, volume_node: Any) -> Any:
+    if job.segmentation is not None:
+        return read_segmentation(scene, job.segmentation)
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    return node
+
+
+def _write_one(
+    writer: LogicSegmentWriter,
+    segmentation: Any,
+    roi: Roi,
+    structure: Structure,
+    model: SegmentationModel,
+    load_seconds: float,
+    job: SegmentJob,
+) -> RoiReport:
+    before = time.perf_counter()
+    segment_id = writer.add_segment(roi.name, roi.color)
+    (result,) = writer.write([SegmentEdit(segment_id, structure.block)])
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    tag_segment(
+        segment,
+        Provenance(
+            **identity_fields(model.identity),
+            prompt=describe_box(roi.box),
+            plane=f"{structure.orientation}, slices: {job.slices}",
+            window=describe_window(structure.window),
+            level=structure.level,
+            predicted_iou=f"{structure.predicted_iou:.3f}",
+        ),
+    )
+    seconds = {
+        "load_model": load_seconds,
+        "encode": structure.encode_seconds,
+        "decode": structure.decode_seconds,
+        "write": time.perf_counter() - before,
+    }
+    return RoiReport(segment_id, segment.GetName(), structure, result.added, seconds)

@@ -1,0 +1,246 @@
+"""The whole way from files to files, with a model whose answer is known: what is bright inside the box."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicerio
+
+from MedSAMSegmentSlicer.command_line import job as job_module
+from MedSAMSegmentSlicer.command_line.main import main
+from support.files import SPHERE_VOLUME_MM3, roi_markup, sphere_image, write_rois, write_sphere
+from support.threshold_model import ThresholdModel
+
+
+class Outcome:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_sphere(tmp_path / "ct.nrrd")
+    write_rois(tmp_path / "Lesion.mrk.json")
+    return tmp_path
+
+
+@pytest.fixture
+def medsam_segment(monkeypatch, capfd, folder):
+    """Runs the command line in the folder with the stand-in model, as a shell would."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(job_module, "load_model", lambda *args, **options: ThresholdModel())
+
+    def call(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["medsam-segment", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        return Outcome(left.value.code or 0, out, err)
+
+    return call
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+USUAL = ("segment", "ct.nrrd", "--roi", "Lesion.mrk.json", "--output", "out.seg.nrrd")
+
+
+def test_a_bright_sphere_in_an_roi_becomes_a_segment_of_its_volume_in_its_place(medsam_segment, folder):
+    outcome = medsam_segment(*USUAL, "--window", "50,100", "--level", "fast", "--json")
+    assert outcome.code == 0, outcome.err
+    report = json.loads(outcome.out)
+    (roi,) = report["rois"]
+    assert roi["name"] == "Lesion"
+    assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+    written = sitk.Resample(sitk.ReadImage("out.seg.nrrd"), sphere_image(), sitk.Transform(), sitk.sitkNearestNeighbor)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written) > 0, sitk.GetArrayFromImage(sphere_image()) > 0)
+
+
+def test_the_report_names_segment_voxels_slices_confidence_and_seconds(medsam_segment):
+    report = json.loads(medsam_segment(*USUAL, "--json").out)
+    (roi,) = report["rois"]
+    assert set(roi) >= {"segment_id", "name", "voxels", "volume_mm3", "predicted_iou", "slices", "seconds"}
+    assert roi["voxels"] == pytest.approx(roi["volume_mm3"] / 2.0)  # voxels of 1 × 1 × 2 mm
+    assert set(roi["seconds"]) >= {"load_model", "encode", "decode", "write"}
+    assert roi["predicted_iou"]["mean"] == pytest.approx(0.9, abs=1e-4)
+    assert len(roi["predicted_iou"]["per_slice"]) == len(roi["slices"])
+    assert roi["slices"] == sorted(roi["slices"])
+
+
+def test_the_segment_has_the_name_and_the_colour_of_its_roi(medsam_segment):
+    assert medsam_segment(*USUAL).code == 0
+    (segment,) = slicerio.read_segmentation("out.seg.nrrd")["segments"]
+    assert segment["name"] == "Lesion"
+    assert segment["color"] == pytest.approx([0.2, 0.8, 0.4], abs=0.01)
+
+
+def test_every_roi_of_every_file_becomes_a_segment(medsam_segment, folder):
+    write_rois(folder / "two.mrk.json", roi_markup(size=(10, 10, 10)), roi_markup(size=(6, 6, 6)))
+    report = json.loads(medsam_segment(*USUAL, "--roi", "two.mrk.json", "--json").out)
+    assert len(report["rois"]) == 3
+    assert len({roi["segment_id"] for roi in report["rois"]}) == 3
+
+
+def test_the_center_slice_alone_is_one_slice(medsam_segment):
+    report = json.loads(medsam_segment(*USUAL, "--slices", "center", "--json").out)
+    # The sphere's centre, 20 mm, lies between two of the 2 mm layers: 19 and 21; the lower counts.
+    assert report["rois"][0]["slices"] == pytest.approx([19.0])
+
+
+def test_slices_can_be_chosen_by_their_position(medsam_segment):
+    report = json.loads(medsam_segment(*USUAL, "--slices", "17,23.4", "--json").out)
+    assert report["rois"][0]["slices"] == pytest.approx([17.0, 23.0])
+
+
+@pytest.mark.parametrize("plane", ["sagittal", "coronal", "axial"])
+def test_the_plane_is_the_users_to_choose(medsam_segment, plane):
+    outcome = medsam_segment(*USUAL, "--plane", plane, "--window", "50,100", "--json", "--level", "fast")
+    (roi,) = json.loads(outcome.out)["rois"]
+    assert roi["plane"] == plane
+    assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+
+
+def test_a_labelmap_is_written_by_its_extension(medsam_segment):
+    assert medsam_segment(*USUAL[:-1], "out.nii.gz", "--window", "50,100", "--level", "fast").code == 0
+    labels = sitk.GetArrayFromImage(sitk.ReadImage("out.nii.gz"))
+    np.testing.assert_array_equal(labels > 0, sitk.GetArrayFromImage(sphere_image()) > 0)
+
+
+def test_a_segmentation_is_continued_and_its_file_left_alone(medsam_segment, folder):
+    assert medsam_segment(*USUAL).code == 0
+    before = (folder / "out.seg.nrrd").read_bytes()
+    write_rois(folder / "Second.mrk.json")
+    outcome = medsam_segment(
+        *("segment", "ct.nrrd", "--roi", "Second.mrk.json", "--output", "more.seg.nrrd"),
+        *("--segmentation", "out.seg.nrrd", "--overwrite", "none"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert (folder / "out.seg.nrrd").read_bytes() == before
+    names = [segment["name"] for segment in slicerio.read_segmentation("more.seg.nrrd")["segments"]]
+    assert names == ["Lesion", "Second"]
+
+
+def test_the_preview_is_a_picture(medsam_segment, folder):
+    assert medsam_segment(*USUAL, "--preview", "sheet.png").code == 0
+    picture = sitk.GetArrayFromImage(sitk.ReadImage("sheet.png"))
+    assert picture.ndim == 3
+    assert picture.std() > 0
+
+
+def test_only_the_result_goes_to_stdout(medsam_segment):
+    assert medsam_segment(*USUAL).out == ""
+    outcome = medsam_segment(*USUAL, "--json")
+    assert isinstance(json.loads(outcome.out), dict)
+
+
+def test_the_window_that_was_used_is_printed(medsam_segment):
+    assert "soft-tissue" in medsam_segment(*USUAL, "--window", "soft-tissue").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("segment", "missing.nrrd", "--roi", "Lesion.mrk.json", "-o", "o.seg.nrrd"), "missing.nrrd"),
+        (("segment", "ct.nrrd", "--roi", "none.mrk.json", "-o", "o.seg.nrrd"), "none.mrk.json"),
+        (("segment", "ct.nrrd", "--roi", "empty.mrk.json", "-o", "o.seg.nrrd"), "ROI"),
+        (("segment", "ct.nrrd", "--roi", "broken.mrk.json", "-o", "o.seg.nrrd"), "broken.mrk.json"),
+        (("segment", "ct.nrrd", "--roi", "outside.mrk.json", "-o", "o.seg.nrrd"), "outside"),
+        (("segment", "ct.nrrd", "--roi", "flat.mrk.json", "-o", "o.seg.nrrd"), "size"),
+        (("segment", "text.nrrd", "--roi", "Lesion.mrk.json", "-o", "o.seg.nrrd"), "text.nrrd"),
+        (("segment", "void.nrrd", "--roi", "Lesion.mrk.json", "-o", "o.seg.nrrd"), "void.nrrd"),
+        ((*USUAL[:-1], "o.stl"), ".stl"),
+        ((*USUAL[:-1], "no/such/folder/o.seg.nrrd"), "folder"),
+        ((*USUAL[:-1], "ct.nrrd"), "ct.nrrd"),
+        ((*USUAL[:-1], "ct.seg.nrrd", "--segmentation", "ct.seg.nrrd"), "ct.seg.nrrd"),
+        ((*USUAL, "--preview", "ct.nrrd"), "ct.nrrd"),
+        ((*USUAL, "--preview", "o.jpg"), ".png"),
+        ((*USUAL, "--window", "spleen"), "spleen"),
+        ((*USUAL, "--window", "40,0"), "40,0"),
+        ((*USUAL, "--plane", "diagonal"), "diagonal"),
+        ((*USUAL, "--slices", "some"), "some"),
+        ((*USUAL, "--slices", "9999"), "9999"),
+        ((*USUAL, "--threshold", "2"), "2"),
+        ((*USUAL, "--device", "abacus"), "abacus"),
+        ((*USUAL, "--segmentation", "absent.seg.nrrd"), "absent.seg.nrrd"),
+        (("segment", "ct.nrrd", "-o", "o.seg.nrrd"), "--roi"),
+        (("segment",), "VOLUME"),
+        (("fly",), "fly"),
+    ],
+)
+def test_wrong_input_is_answered_with_exit_code_2_its_value_and_nothing_written(
+    medsam_segment, folder, arguments, complaint
+):
+    write_rois(folder / "outside.mrk.json", roi_markup(center_lps=(900.0, 900.0, 900.0)))
+    write_rois(folder / "flat.mrk.json", roi_markup(size=(10.0, 0.0, 10.0)))
+    (folder / "empty.mrk.json").write_text('{"markups": []}')
+    (folder / "broken.mrk.json").write_text('{"markups": [')
+    (folder / "text.nrrd").write_text("not an image")
+    (folder / "void.nrrd").write_bytes(b"")
+    before = files(folder)
+    outcome = medsam_segment(*arguments)
+    assert outcome.code == 2, outcome.err
+    assert complaint in " ".join(outcome.err.split())
+    assert outcome.out == ""
+    assert files(folder) == before
+
+
+def test_a_full_disk_leaves_nothing_behind_and_says_so(medsam_segment, folder, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = files(folder)
+    monkeypatch.setattr(Path, "replace", full)
+    outcome = medsam_segment(*USUAL)
+    assert outcome.code == 2, outcome.err
+    assert "space" in outcome.err.lower()
+    assert files(folder) == before
+
+
+def test_an_existing_output_survives_a_failed_run(medsam_segment, folder):
+    (folder / "out.seg.nrrd").write_text("yesterday's work")
+    assert medsam_segment(*USUAL, "--slices", "9999").code == 2
+    assert (folder / "out.seg.nrrd").read_text() == "yesterday's work"
+
+
+def test_an_interrupted_run_writes_nothing(medsam_segment, folder, monkeypatch):
+    def interrupted(self, slices):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThresholdModel, "encode", interrupted)
+    before = files(folder)
+    outcome = medsam_segment(*USUAL)
+    assert outcome.code == 130
+    assert files(folder) == before
+
+
+def test_a_defect_is_exit_code_1_and_shows_no_local_values(medsam_segment, monkeypatch):
+    def defect(self, slices):
+        patient = "".join(("DOE", "^", "JANE"))
+        raise RuntimeError(f"unexpected {len(patient)}")
+
+    monkeypatch.setattr(ThresholdModel, "encode", defect)
+    outcome = medsam_segment(*USUAL)
+    assert outcome.code == 1
+    assert "defect" in outcome.err
+    assert "DOE^JANE" not in outcome.err
+
+
+def test_help_starts_without_loading_torch():
+    code = "import sys; sys.argv=['medsam-segment','--help']\nfrom MedSAMSegmentSlicer.command_line.main import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nprint('LOADED', {'torch', 'slicer', 'vtk'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=_environment())
+    assert "LOADED set()" in done.stdout
+
+
+def _environment() -> dict[str, str]:
+    import MedSAMSegmentLib
+
+    return os.environ | {"PYTHONPATH": str(Path(MedSAMSegmentLib.__file__).parents[1])}
