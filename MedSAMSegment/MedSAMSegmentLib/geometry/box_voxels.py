@@ -20,8 +20,14 @@ def block_in_box(roi: OrientedBox, grid: VolumeGeometry) -> MaskBlock | None:
     ijk_to_unit = ijk_to_unit[:3] / (roi.size_mm[:, None] / 2)
     depth, height, width = part.shape_kji
     mask_kji = np.ones(part.shape_kji, dtype=bool)
-    for k in range(depth):
-        for along_i, along_j, along_k, offset in ijk_to_unit:
-            position = along_i * np.arange(width) + (along_j * np.arange(height) + along_k * k + offset)[:, None]
-            mask_kji[k] &= np.abs(position) <= 1 + 1e-5
+    columns, rows = np.arange(width), np.arange(height)[:, None]
+    for along_i, along_j, along_k, offset in ijk_to_unit:
+        # Where the box's sides are parallel to the layers, one layer speaks for all; else layer by layer: the
+        # coordinates of all voxels at once would take far more memory than the mask.
+        along_layer = along_i * columns + along_j * rows + offset
+        if abs(along_k) * depth < 1e-6:
+            mask_kji &= np.abs(along_layer) <= 1 + 1e-5
+            continue
+        for k in range(depth):
+            mask_kji[k] &= np.abs(along_layer + along_k * k) <= 1 + 1e-5
     return MaskBlock(mask_kji, extent, grid) if mask_kji.any() else None

@@ -94,6 +94,12 @@ class Volume:
     def is_rgb(self) -> bool:
         return self.voxels_kji.ndim == 4
 
+    def crop(self, extent_ijk: tuple[int, int, int, int, int, int]) -> Volume:
+        """The part within VTK's inclusive extent (i_min, i_max, j_min, j_max, k_min, k_max); a view, not a copy."""
+        i_min, i_max, j_min, j_max, k_min, k_max = extent_ijk
+        part = self.voxels_kji[k_min : k_max + 1, j_min : j_max + 1, i_min : i_max + 1]
+        return Volume(part, self.geometry.crop(extent_ijk))
+
     @cached_property
     def air_value(self) -> float:
         """What surrounds the volume: its lowest finite voxel, but not below air, -1000 HU; 0 for RGB.

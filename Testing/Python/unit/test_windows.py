@@ -123,6 +123,13 @@ def test_roi_rule_is_of_the_voxels_in_the_turned_roi():
     np.testing.assert_allclose((window.lower, window.upper), np.percentile(volume.voxels_kji[inside], [1, 99]))
 
 
+def test_percentiles_of_a_large_roi_come_from_a_part_of_it():
+    voxels = np.random.default_rng(0).normal(0, 100, (230, 230, 230)).astype(np.int16)
+    window = choose_window("roi", of(voxels), OrientedBox.from_bounds((5, 5, 5), (225, 225, 225)))
+    # 1 and 99 % of a normal distribution lie 2.326 standard deviations from its mean.
+    np.testing.assert_allclose((window.lower, window.upper), (-232.6, 232.6), atol=3)
+
+
 def test_roi_rule_needs_an_roi_inside_the_image():
     with pytest.raises(InvalidOptionError, match="needs an ROI"):
         choose_window("roi", ct())
@@ -203,3 +210,28 @@ def test_window_without_width_is_refused():
         Window(3, 3, "mine")
     with pytest.raises(InvalidOptionError, match="has no width"):
         Window(0, np.nan, "mine")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_auto_leaves_images_that_are_8_bit_already_as_they_are(dtype):
+    voxels = np.random.default_rng(0).integers(0, 256, GRID.shape_kji).astype(dtype)
+    window = choose_window("auto", Volume(voxels, GRID), ROI)
+    assert (window.lower, window.upper, window.rule) == (0, 255, "auto: 8-bit")
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        np.linspace(0, 255, 20 * 24 * 28).reshape(GRID.shape_kji),  # not whole numbers
+        np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 200,  # does not reach 255
+        np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 257,  # exceeds it
+        np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 256 - 1,
+    ],
+    ids=["fractions", "darker", "brighter", "negative"],
+)
+def test_auto_takes_the_roi_s_percentiles_of_any_other_image_and_the_volume_s_without_an_roi(voxels):
+    volume = Volume(voxels, GRID)
+    for roi, rule in ((ROI, "roi"), (None, "percentile")):
+        window, expected = choose_window("auto", volume, roi), choose_window(rule, volume, roi)
+        assert (window.lower, window.upper) == (expected.lower, expected.upper)
+        assert window.rule == f"auto: {rule}"
