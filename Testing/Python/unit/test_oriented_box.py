@@ -9,7 +9,9 @@ from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from support.rotations import plane_about, pose, rotation, rotations
 
 AXIAL = SlicePlane(np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), (1.0, 1.0), (100, 100))
-sizes = st.lists(st.floats(1, 60), min_size=3, max_size=3)
+sizes = st.lists(st.integers(4, 240).map(lambda quarters: quarters / 4), min_size=3, max_size=3)
+# Never so near to a face that rounding decides.
+heights = st.integers(-200, 200).map(lambda tenths: tenths / 10 + 0.0031)
 
 
 def test_box_parallel_to_the_plane_gives_its_own_edges_in_pixels():
@@ -80,7 +82,7 @@ def test_silhouette_of_a_thin_roi_between_two_slices_is_its_outline():
 
 
 @settings(max_examples=40, deadline=None)
-@given(rotations, rotations, sizes, st.floats(-20, 20))
+@given(rotations, rotations, sizes, heights)
 def test_box_on_any_plane_is_the_bounding_box_of_the_plane_s_points_in_the_roi(box_turn, plane_turn, size, height):
     roi = OrientedBox(pose(box_turn), np.array(size))
     step = 0.5
