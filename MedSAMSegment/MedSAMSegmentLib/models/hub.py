@@ -86,6 +86,8 @@ def download(
         # huggingface_hub lets its HTTP library's errors through, and that library has changed before.
         except Exception as error:
             complaints.append(f"{repository}: {_in_plain_words(error)}")
+            if _is_unreachable(error):
+                break  # huggingface_hub has tried for half a minute, and would again
     raise WeightsError(
         f"The model cannot be downloaded. {' '.join(complaints)} Where the hub cannot be reached, copy the model's "
         f"folder ({CONFIG} and {WEIGHTS}) from another computer and import it."
@@ -193,7 +195,7 @@ class _Nowhere:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Warnings about symbolic links and tokens are no use to those who clicked Download."""
-    logging = require("huggingface_hub").utils.logging
+    logging = require("huggingface_hub.utils").logging
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -204,13 +206,13 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _plain_http() -> Iterator[None]:
-    """Fetch over HTTP, in small pieces.
+    """Fetch over HTTP, in small pieces, and tell the hub nothing of what else is installed here.
 
     The hub's other protocol, Xet, runs in threads of its own, which do not hear that the user has cancelled, and talks
     to servers that a hospital's firewall and a mirror (``HF_ENDPOINT``) do not know of.
     """
     constants = require("huggingface_hub.constants")
-    changes = {"HF_HUB_DISABLE_XET": True, "DOWNLOAD_CHUNK_SIZE": _CHUNK}
+    changes = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True, "DOWNLOAD_CHUNK_SIZE": _CHUNK}
     before = {name: getattr(constants, name) for name in changes}
     for name, value in changes.items():
         setattr(constants, name, value)
@@ -219,6 +221,12 @@ def _plain_http() -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(constants, name, value)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    """Whether no hub answers, as opposed to one that answers with an error."""
+    is_connection = isinstance(error, require("huggingface_hub.errors").LocalEntryNotFoundError)
+    return is_connection and getattr(error.__cause__, "response", None) is None
 
 
 def _in_plain_words(error: Exception) -> str:

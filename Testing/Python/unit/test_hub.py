@@ -1,0 +1,273 @@
+"""Against a hub that the test serves on loopback: see support/small_hub.py."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import constants, file_download
+from huggingface_hub.utils import _http
+
+from MedSAMSegmentLib.errors import CancelledError, WeightsError
+from MedSAMSegmentLib.models import hub as hub_module
+from MedSAMSegmentLib.models.hub import delete_from_cache, download, find_in_cache, published_sha256
+from support.small_hub import SmallHub, small_hub
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
+FIRST, SECOND = "someone/first", "someone/second"
+CONFIG = json.dumps({"model_type": "sam"}).encode()
+WEIGHTS = bytes(range(256)) * 20_000  # 5 MB: several pieces
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+FILES = {"config.json": CONFIG, "model.safetensors": WEIGHTS}
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
+    """A hub, and huggingface_hub told of it as its environment variables would when it is imported."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
+    with small_hub() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
+        huggingface_hub.close_session()
+        yield server
+        huggingface_hub.close_session()
+
+
+def partial_files(tmp_path: Path) -> list[str]:
+    """Names of files in the cache that hold weights, whole or not."""
+    return [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size > 1000]
+
+
+def test_nothing_is_in_an_empty_cache(server: SmallHub) -> None:
+    assert find_in_cache((FIRST, SECOND)) is None
+    assert server.requests == []
+
+
+def test_a_download_brings_both_files_of_one_commit_and_records_it(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    found = download((FIRST, SECOND))
+    assert (found.repository, found.revision) == (FIRST, COMMIT)
+    assert (found.folder / "model.safetensors").read_bytes() == WEIGHTS
+    assert (found.folder / "config.json").read_bytes() == CONFIG
+    assert all(path.startswith((f"/{FIRST}/resolve/", f"/cdn/{SHA256}")) for _, path, _ in server.requests)
+    assert published_sha256(found.folder / "model.safetensors") == SHA256
+
+
+def test_no_other_file_of_the_repository_is_fetched(server: SmallHub, tmp_path: Path) -> None:
+    server.publish(FIRST, FILES | {"pytorch_model.bin": b"a pickle", "README.md": b"text"}, COMMIT)
+    found = download((FIRST,))
+    assert {path.name for path in found.folder.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_what_was_downloaded_is_found_without_asking_the_network(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    downloaded = download((FIRST,))
+    server.requests.clear()
+    assert find_in_cache((SECOND, FIRST)) == downloaded
+    assert server.requests == []
+
+
+def test_a_second_download_fetches_nothing_again(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    download((FIRST,))
+    server.requests.clear()
+    download((FIRST,))
+    assert server.paths("GET") == []
+
+
+def test_a_second_download_without_a_network_gives_what_is_in_the_cache(
+    server: SmallHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    downloaded = download((FIRST,))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert download((FIRST,)) == downloaded
+
+
+def test_the_second_repository_is_tried_when_the_first_is_gone(server: SmallHub) -> None:
+    server.publish(SECOND, FILES, COMMIT)
+    assert download((FIRST, SECOND)).repository == SECOND
+
+
+def test_the_second_repository_is_tried_when_the_first_has_no_safetensors(server: SmallHub) -> None:
+    server.publish(FIRST, {"config.json": CONFIG, "pytorch_model.bin": b"a pickle"}, COMMIT)
+    server.publish(SECOND, FILES, NEXT_COMMIT)
+    assert download((FIRST, SECOND)).revision == NEXT_COMMIT
+
+
+def test_progress_grows_to_the_size_of_the_weights(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    told: list[tuple[int, int]] = []
+    download((FIRST,), progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(WEIGHTS), len(WEIGHTS))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert len(told) >= 4
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    server.breaks_after = [3_000_000]
+    found = download((FIRST,))
+    assert (found.folder / "model.safetensors").read_bytes() == WEIGHTS
+    ranges = [asked for method, path, asked in server.requests if method == "GET" and path.startswith("/cdn/")]
+    assert ranges[0] is None
+    assert ranges[1] is not None
+    # Whole pieces are kept.
+    assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 2 * 2**20
+
+
+def test_cancelling_in_the_middle_leaves_no_model_and_it_can_be_downloaded_later(
+    server: SmallHub, tmp_path: Path
+) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    server.publish(SECOND, FILES, COMMIT)
+    arrived: list[int] = []
+    with pytest.raises(CancelledError, match="cancelled"):
+        download(
+            (FIRST, SECOND),
+            progress=lambda done, total: arrived.append(done),
+            cancelled=lambda: bool(arrived) and arrived[-1] >= 2_000_000,
+        )
+    assert 0 < arrived[-1] < len(WEIGHTS)
+    assert find_in_cache((FIRST, SECOND)) is None
+    assert "model.safetensors" not in partial_files(tmp_path)
+    assert not any(path.startswith(f"/{SECOND}") for _, path, _ in server.requests)
+    assert (download((FIRST,)).folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_cancelled_before_it_starts_asks_nothing(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    with pytest.raises(CancelledError):
+        download((FIRST,), cancelled=lambda: True)
+    assert server.requests == []
+
+
+def test_damaged_weights_are_refused_and_not_kept(server: SmallHub, tmp_path: Path) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    server.damages = True
+    with pytest.raises(WeightsError, match=SHA256):
+        download((FIRST,))
+    assert find_in_cache((FIRST,)) is None
+    assert partial_files(tmp_path) == []
+    server.damages = False
+    assert (download((FIRST,)).folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("arrange", "words"),
+    [
+        (lambda server: None, f"{FIRST}: there is no such repository"),
+        (lambda server: server.errors.update({FIRST: (403, "GatedRepo")}), "hf auth login"),
+        (lambda server: server.publish(FIRST, {"config.json": CONFIG}, COMMIT), "no model.safetensors"),
+        (lambda server: server.errors.update({FIRST: (503, "")}), "error 503"),
+        (lambda server: server.errors.update({FIRST: (200, "")}), "not the hub"),
+    ],
+    ids=["missing", "gated", "no safetensors", "overloaded", "login page"],
+)
+def test_a_refusal_says_why_and_what_to_do(server: SmallHub, arrange: Callable[[SmallHub], None], words: str) -> None:
+    arrange(server)
+    with pytest.raises(WeightsError, match=words) as caught:
+        download((FIRST,))
+    assert "import it" in str(caught.value)
+
+
+def test_an_unreachable_hub_is_named_and_tried_once(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = "http://127.0.0.1:9"  # the port of the discard service
+    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
+    template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+    with pytest.raises(WeightsError, match=f"{nowhere} cannot be reached.*proxy") as caught:
+        download((FIRST, SECOND))
+    assert SECOND not in str(caught.value)
+
+
+def test_offline_mode_is_obeyed_and_named(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
+        download((FIRST,))
+    assert server.requests == []
+
+
+def test_a_full_disk_is_named(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_space)
+    with pytest.raises(WeightsError, match=r"no space is left.*HF_HOME"):
+        download((FIRST,))
+
+
+def test_an_older_whole_revision_is_found_while_the_newest_has_not_arrived(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    download((FIRST,))
+    server.publish(FIRST, {"config.json": CONFIG, "model.safetensors": WEIGHTS[:-1]}, NEXT_COMMIT)
+    with pytest.raises(CancelledError):
+        # Once the new commit's configuration is there.
+        download((FIRST,), cancelled=lambda: any("cdn" in path for path in server.paths("GET")[2:]))
+    found = find_in_cache((FIRST,))
+    assert found is not None
+    assert found.revision == COMMIT
+
+
+def test_deleting_frees_the_space_and_forgets_the_model(server: SmallHub, tmp_path: Path) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    download((FIRST,))
+    assert delete_from_cache((FIRST, SECOND)) >= len(WEIGHTS)
+    assert find_in_cache((FIRST,)) is None
+    assert partial_files(tmp_path) == []
+    assert delete_from_cache((FIRST, SECOND)) == 0
+
+
+def test_settings_of_the_hub_library_are_as_before_after_a_download(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    names = ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "DOWNLOAD_CHUNK_SIZE")
+    before = [getattr(constants, name) for name in names]
+    download((FIRST,))
+    assert [getattr(constants, name) for name in names] == before
+
+
+def test_the_environment_decides_where_models_come_from_and_go_to(tmp_path: Path) -> None:
+    program = (
+        "import sys; from MedSAMSegmentLib.models.hub import download, find_in_cache\n"
+        f"repositories = ({FIRST!r},)\n"
+        "found = download(repositories) if 'download' in sys.argv else find_in_cache(repositories)\n"
+        "print(found.revision, found.folder)"
+    )
+    source = str(Path(hub_module.__file__).resolve().parents[2])
+    with small_hub() as server:
+        server.publish(FIRST, FILES, COMMIT)
+        environment = os.environ | {
+            "HF_ENDPOINT": server.endpoint,
+            "HF_HOME": str(tmp_path / "home"),
+            "MEDSAMSEGMENT_MODELS": str(tmp_path / "models"),
+            "NO_PROXY": "127.0.0.1,localhost",
+            "PYTHONPATH": source,
+        }
+        environment.pop("HF_HUB_CACHE", None)
+        command = [sys.executable, "-c", program]
+        first = subprocess.run([*command, "download"], env=environment, capture_output=True, text=True, check=True)
+    offline = environment | {"HF_HUB_OFFLINE": "1"}
+    second = subprocess.run([*command, "download"], env=offline, capture_output=True, text=True, check=True)
+    third = subprocess.run(command, env=offline, capture_output=True, text=True, check=True)
+    folder = tmp_path / "home" / "hub" / "models--someone--first" / "snapshots" / COMMIT
+    assert first.stdout == second.stdout == third.stdout == f"{COMMIT} {folder}\n"
+    assert first.stderr == ""
