@@ -1,76 +1,31 @@
-"""A whole structure from one ROI: the masks of the slices that it crosses, chained into one block of voxels."""
+"""A whole structure from one ROI."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import CancelledError, InvalidOptionError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
-from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS, Orientation, SliceStack, acquisition_orientation
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions, clean_mask
 from MedSAMSegmentLib.inference.segmenter import Segmenter
-from MedSAMSegmentLib.inference.slice_image import see
 from MedSAMSegmentLib.intensity.rules import choose_window
-from MedSAMSegmentLib.intensity.window import Window
-from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
-from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.models.protocol import SegmentationModel
+from MedSAMSegmentLib.propagation.border import is_cut_off
+from MedSAMSegmentLib.propagation.confidence import DOUBTFUL_BELOW, confidence, neighbour_dice, stability
+from MedSAMSegmentLib.propagation.evidence import Evidence, View, gather_evidence
+from MedSAMSegmentLib.propagation.fusion import ellipsoid_prior, fused
+from MedSAMSegmentLib.propagation.levels import LEVELS, level_of
+from MedSAMSegmentLib.propagation.results import SliceResult, Structure
+from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
 
-LEVELS = ("auto", "fast", "best")
-
-
-@dataclass(frozen=True)
-class SliceResult:
-    """What was found on one slice.
-
-    Attributes:
-        position_mm: R, A or S coordinate of the slice's centre.
-        plane: the slice's pixels.
-        box: the prompt.
-        predicted_iou: the model's own estimate.
-        voxels: that the mask has on this slice.
-    """
-
-    position_mm: float
-    plane: SlicePlane
-    box: BoxPrompt
-    predicted_iou: float
-    voxels: int
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A segmented structure.
-
-    Attributes:
-        block: its voxels on the volume's grid; None if it has none.
-        slices: by increasing position.
-        orientation: of the slices.
-        window: the intensities that the model was shown; None for RGB.
-        level: how much work was done.
-        encode_seconds: spent in the encoder.
-        decode_seconds: spent on prompts and masks.
-    """
-
-    block: MaskBlock | None
-    slices: tuple[SliceResult, ...]
-    orientation: Orientation
-    window: Window | None
-    level: str
-    encode_seconds: float
-    decode_seconds: float
-
-    @property
-    def predicted_iou(self) -> float:
-        """Mean of the slices'."""
-        return float(np.mean([result.predicted_iou for result in self.slices]))
+__all__ = ["LEVELS", "SliceResult", "Structure", "segment_structure"]
 
 
 def segment_structure(
@@ -87,7 +42,11 @@ def segment_structure(
     progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Structure:
-    """Segment what an ROI surrounds, slice by slice.
+    """Segment what an ROI surrounds.
+
+    Every slice is asked for with the ROI's own box and with the smaller one that an ellipsoid in the ROI has there; the
+    answers are averaged before the threshold, smoothed across slices, and weighed against how likely a voxel is to
+    belong to the structure by its place in the ROI. Nothing outside the ROI belongs to it.
 
     Args:
         volume: not changed.
@@ -98,7 +57,7 @@ def segment_structure(
         orientation: ``axial``, ``sagittal``, ``coronal``, or ``auto`` for the planes that the volume was taken in.
         slices: ``all`` that the ROI crosses, its ``center`` one, or those nearest to some positions (mm).
         mask_options: threshold and clean-up.
-        cache: embeddings that are kept; shared between ROIs of one volume.
+        cache: embeddings that are kept.
         progress: told the share that is done, and what is going on.
         cancelled: asked between slices.
 
@@ -108,70 +67,81 @@ def segment_structure(
         CancelledError: ``cancelled`` said so.
     """
     options = mask_options or MaskOptions()
-    if level not in LEVELS:
-        raise InvalidOptionError(f"There is no level {level!r}. Use one of: {', '.join(LEVELS)}.")
-    chosen = acquisition_orientation(volume.geometry) if orientation == "auto" else orientation
-    if chosen not in ORIENTATIONS:
-        raise InvalidOptionError(f"There is no plane {orientation!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
-    stack = SliceStack.of(volume.geometry, chosen)
-    layers = _layers(stack, roi, slices)
+    chosen = level_of(level, model.device)
+    stack = SliceStack.of(volume.geometry, _orientation(orientation, volume))
+    region = RoiSlices.of(stack, roi, slices)
     window = None if volume.is_rgb else choose_window(window_rule, volume, roi)
-    segmenter = Segmenter(model, cache)
-
-    encode_seconds = decode_seconds = 0.0
-    results = []
-    blocks = []
-    for n, layer in enumerate(layers):
-        if cancelled is not None and cancelled():
-            raise CancelledError("Cancelled. Nothing was written.")
-        box = stack.box_on(layer, roi)
-        if box is None:
-            continue
-        start = time.perf_counter()
-        image = see(volume, stack.plane(layer), window)
-        segmenter.encode([image])
-        encoded = time.perf_counter()
-        (prediction,) = segmenter.predict(image, [Prompt(box=box)])
-        answer = segmenter.mask(prediction, MaskOptions(options.threshold))
-        block = block_from_plane_mask(answer.mask_hw, image.plane, volume.geometry)
-        if block is not None:
-            blocks.append(block)
-        decode_seconds += time.perf_counter() - encoded
-        encode_seconds += encoded - start
-        results.append(
-            SliceResult(
-                stack.position_mm(layer), image.plane, box, answer.predicted_iou, int(np.count_nonzero(answer.mask_hw))
-            )
-        )
-        if progress is not None:
-            progress((n + 1) / len(layers), f"Slice {n + 1} of {len(layers)}")
+    views = [View(factor, window) for factor in chosen.fields_of_view]
+    boxes = [(region.boxes[n], region.shrunk_box(n)) for n in range(len(region.layers))]
+    evidence = gather_evidence(
+        volume, region, boxes, views, Segmenter(model, cache), progress=progress, cancelled=cancelled
+    )
+    if cancelled is not None and cancelled():
+        raise CancelledError("Cancelled. Nothing was written.")
+    logits = fused(evidence.logits, region, ellipsoid_prior(region))
+    masks = logits > options.logit_threshold
     return Structure(
-        _joined(blocks, options), tuple(results), stack.orientation, window, "fast", encode_seconds, decode_seconds
+        block=_block(masks, region, options),
+        slices=_slice_results(masks, logits, evidence, region, options),
+        orientation=stack.orientation,
+        window=window,
+        level=chosen.name,
+        encode_seconds=evidence.encode_seconds,
+        decode_seconds=evidence.decode_seconds,
+        roi=roi,
+        touches_roi_border=is_cut_off(masks, region),
+        logits=evidence.logits.astype(np.float16),
     )
 
 
-def _joined(blocks: Sequence[MaskBlock], options: MaskOptions) -> MaskBlock | None:
+def _orientation(name: str, volume: Volume) -> Orientation:
+    if name == "auto":
+        return acquisition_orientation(volume.geometry)
+    for orientation in ORIENTATIONS:
+        if name == orientation:
+            return orientation
+    raise InvalidOptionError(f"There is no plane {name!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
+
+
+def _block(masks: npt.NDArray[np.bool_], region: RoiSlices, options: MaskOptions) -> MaskBlock | None:
     """The slices' masks as one block, cleaned up in 3D."""
+    grid = region.stack.geometry
+    blocks = []
+    for n, mask_hw in enumerate(masks):
+        plane = region.plane(n).crop(int(region.columns[0]), int(region.rows[0]), mask_hw.shape)
+        block = block_from_plane_mask(mask_hw, plane, grid)
+        if block is not None:
+            blocks.append(block)
     if not blocks:
         return None
     block = MaskBlock.union(blocks)
-    cleaned = clean_mask(block.mask_kji, options, block.grid.spacing_ijk)
-    return MaskBlock(cleaned, block.extent_ijk, block.grid).trimmed()
+    return MaskBlock(clean_mask(block.mask_kji, options, grid.spacing_ijk), block.extent_ijk, grid).trimmed()
 
 
-def _layers(stack: SliceStack, roi: OrientedBox, slices: Sequence[float] | str) -> list[int]:
-    crossed = stack.slab_crossed(roi)
-    if slices == "all":
-        return list(crossed)
-    if slices == "center":
-        return [stack.center_layer(roi)]
-    if isinstance(slices, str):
-        raise InvalidOptionError(f"There is no choice of slices {slices!r}. Use all, center, or positions in mm.")
-    layers = sorted({stack.nearest(position) for position in slices})
-    outside = [layer for layer in layers if layer not in crossed]
-    if outside:
-        raise InvalidOptionError(
-            f"The ROI does not cross the slice at {stack.position_mm(outside[0]):.1f} mm: it goes from "
-            f"{stack.position_mm(crossed[0]):.1f} to {stack.position_mm(crossed[-1]):.1f} mm."
+def _slice_results(
+    masks: npt.NDArray[np.bool_],
+    logits: npt.NDArray[np.float32],
+    evidence: Evidence,
+    region: RoiSlices,
+    options: MaskOptions,
+) -> tuple[SliceResult, ...]:
+    neighbours = neighbour_dice(masks)
+    results = []
+    for n, layer in enumerate(region.layers):
+        stable = stability(logits[n], options.logit_threshold)
+        trust = confidence(float(evidence.predicted_iou[n]), stable, float(evidence.agreement[n]), float(neighbours[n]))
+        results.append(
+            SliceResult(
+                position_mm=region.stack.position_mm(layer),
+                plane=region.plane(n),
+                box=region.boxes[n],
+                predicted_iou=float(evidence.predicted_iou[n]),
+                voxels=int(np.count_nonzero(masks[n])),
+                stability=stable,
+                agreement=float(evidence.agreement[n]),
+                neighbour_dice=float(neighbours[n]),
+                confidence=trust,
+                is_doubtful=trust < DOUBTFUL_BELOW,
+            )
         )
-    return layers
+    return tuple(results)

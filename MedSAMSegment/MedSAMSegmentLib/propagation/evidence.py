@@ -1,0 +1,122 @@
+"""What the model says of each slice of an ROI, averaged over views and boxes, before anything is made of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.geometry.volume import Volume
+from MedSAMSegmentLib.inference.segmenter import Segmenter
+from MedSAMSegmentLib.intensity.window import Window
+from MedSAMSegmentLib.models.protocol import Prompt
+from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.propagation.field_of_view import FieldOfView
+from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
+
+_BATCH = 4
+"""Slices that go to the encoder between two looks at ``cancelled``."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of looking at every slice.
+
+    Attributes:
+        factor: field of view, in multiples of the ROI's longer side.
+        window: intensity mapping; None for RGB.
+    """
+
+    factor: float
+    window: Window | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The model's answers on the layers of `RoiSlices`.
+
+    Attributes:
+        logits: (layers, rows, columns) float32, mean over views and boxes.
+        predicted_iou: (layers,) the model's own estimate, mean over views, for the ROI's own box.
+        agreement: (layers,) mean Dice of the single answers' masks with the mask of their mean.
+        encode_seconds: spent in the encoder.
+        decode_seconds: spent on prompts and averaging.
+    """
+
+    logits: npt.NDArray[np.float32]
+    predicted_iou: npt.NDArray[np.float32]
+    agreement: npt.NDArray[np.float32]
+    encode_seconds: float
+    decode_seconds: float
+
+
+def gather_evidence(
+    volume: Volume,
+    region: RoiSlices,
+    boxes: Sequence[Sequence[BoxPrompt]],
+    views: Sequence[View],
+    segmenter: Segmenter,
+    *,
+    progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Evidence:
+    """Ask the model on every layer.
+
+    Args:
+        volume: not changed.
+        region: the layers.
+        boxes: for each layer, the boxes to ask with, in pixels of its whole plane; the first is the main one.
+        views: each costs one encoder pass a layer.
+        segmenter: with the embeddings that are kept.
+        progress: told the share that is done, and what is going on.
+        cancelled: asked between batches.
+
+    Raises:
+        CancelledError: ``cancelled`` said so.
+    """
+    count = len(region.layers)
+    rows, columns = region.rows, region.columns
+    logits = np.zeros((count, len(rows), len(columns)), dtype=np.float32)
+    predicted_iou, agreement = np.zeros(count, dtype=np.float32), np.zeros(count, dtype=np.float32)
+    encode_seconds = decode_seconds = 0.0
+    for start in range(0, count, _BATCH):
+        if cancelled is not None and cancelled():
+            raise CancelledError("Cancelled. Nothing was written.")
+        batch = range(start, min(start + _BATCH, count))
+        began = time.perf_counter()
+        fields = [FieldOfView.around(region.largest_box, view.factor, region.plane(0)) for view in views]
+        images = [
+            field.image(volume, region.plane(n), view.window)
+            for n in batch
+            for field, view in zip(fields, views, strict=True)
+        ]
+        embeddings = iter(segmenter.encode(images, batch_size=_BATCH, cancelled=cancelled))
+        encoded = time.perf_counter()
+        for n in batch:
+            answers = []
+            for field in fields:
+                prompts = [Prompt(box=shown) for box in boxes[n] if (shown := field.box(box)) is not None]
+                decoded = segmenter.model.decode(next(embeddings), prompts)
+                on_view = segmenter.model.logits_on_slice(decoded.logits[:, 0], field.shown_hw)
+                answers.append(field.on_slice(on_view, rows, columns))
+                predicted_iou[n] += decoded.predicted_iou[0, 0] / len(fields)
+            single = np.concatenate(answers)
+            logits[n] = single.mean(axis=0)
+            agreement[n] = _mean_dice(single > 0, logits[n] > 0)
+        encode_seconds += encoded - began
+        decode_seconds += time.perf_counter() - encoded
+        if progress is not None:
+            progress(batch.stop / count, f"Slice {batch.stop} of {count}")
+    return Evidence(logits, predicted_iou, agreement, encode_seconds, decode_seconds)
+
+
+def _mean_dice(masks: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:
+    """Of several masks with one; 1 where both are empty."""
+    both = np.count_nonzero(masks & reference, axis=(1, 2))
+    sizes = np.count_nonzero(masks, axis=(1, 2)) + np.count_nonzero(reference)
+    return math.fsum(2 * b / s if s else 1.0 for b, s in zip(both, sizes, strict=True)) / len(masks)
