@@ -53,13 +53,17 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _unpickled(path: Path, *, mapped: bool) -> Any:
     try:
+        if path.suffix == ".safetensors":
+            # Of a path with this name torch would believe the name, and not look.
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" not in str(error):
             raise WeightsError(f"{path} is damaged ({error}). Get the file again.") from error
         raise WeightsError(
-            f"{path} holds Python objects besides tensors, which could run code, and was not loaded. If you trust its "
-            "origin, save only the state_dict on the computer where it was made: "
+            f"{path} is damaged, or holds Python objects besides tensors, which could run code: it was not loaded. If "
+            "you trust its origin, save only the state_dict on the computer where it was made: "
             "torch.save(model.state_dict(), 'weights.pth')."
         ) from error
     # What torch raises for damaged files differs between its versions and formats.
