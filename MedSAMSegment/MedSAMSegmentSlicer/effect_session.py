@@ -145,7 +145,7 @@ class EffectSession:
         volume = self._need_volume(self._need_nodes())
         return layer_thickness(self.view_plane(slice_node), volume.geometry)
 
-    def segment_drawn_box(self, box: DrawnBox, slice_node: Any) -> None:
+    def segment_drawn_box(self, box: DrawnBox) -> None:
         """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment."""
         self.forget_box()
         plane = self._plane_of_pose(box.slice_to_ras)
@@ -153,9 +153,14 @@ class EffectSession:
         roi = Roi("box", box.oriented_box(thickness), (1.0, 1.0, 0.0))
         self._segment_box(roi, plane, correct=False)
 
-    def segment_corrected_box(self, roi_node: Any, pose_of_view: Any) -> None:
+    def segment_corrected_box(self, roi_node: Any) -> None:
         """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
-        self._segment_box(roi_from_node(roi_node), self._plane_of_pose(pose_of_view), correct=True)
+        roi = roi_from_node(roi_node)
+        self._segment_box(roi, self._plane_of_pose(roi.box.object_to_ras), correct=True)
+
+    def preview_box(self, roi_node: Any, *, moving: bool) -> None:
+        """As `preview`, of the last box, on the slice where it is: its sides are parallel to that view's."""
+        self.preview(roi_node, roi_from_node(roi_node).box.object_to_ras, moving=moving)
 
     def preview(self, roi_node: Any, pose_of_view: Any, *, moving: bool) -> None:
         """Compute the mask of an ROI on the slice in view, for showing only; the newest position wins.
@@ -219,7 +224,7 @@ class EffectSession:
             self._events.written(Written(self._writer.write(edits), answers))
 
         self.forget_box()
-        self._submit(settings, requests, done)
+        self._submit(settings, requests, done, whole=settings.scope == "structure")
 
     def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:
         """Encode what a view shows, so that a prompt on it is answered at once; the newest request wins.
@@ -266,7 +271,12 @@ class EffectSession:
         self._submit(settings, [request], done)
 
     def _submit(
-        self, settings: EffectSettings, requests: list[PromptRequest], done: Callable[[list[PromptAnswer]], None]
+        self,
+        settings: EffectSettings,
+        requests: list[PromptRequest],
+        done: Callable[[list[PromptAnswer]], None],
+        *,
+        whole: bool = False,
     ) -> None:
         self.cancel_preview()
         self._engine.cancel(self._ahead_key)
@@ -277,14 +287,16 @@ class EffectSession:
             except Exception as error:
                 self._events.failed(error)
 
-        self._engine.answer(
-            self._write_key,
-            settings.choice,
-            requests,
-            guarded,
-            self._events.failed,
-            lambda slices, total, _: self._events.progress(slices, total),
-        )
+        def told(parts: int, total: int, _: str) -> None:
+            self._events.progress(parts, total)
+
+        key, failed = self._write_key, self._events.failed
+        if whole:
+            self._engine.answer_structures(
+                key, settings.choice, requests, settings.level, "auto", guarded, failed, told
+            )
+        else:
+            self._engine.answer(key, settings.choice, requests, guarded, failed, told)
 
     def _preview_failed(self, error: Exception) -> None:
         if not isinstance(error, InvalidPromptError):
@@ -310,8 +322,7 @@ class EffectSession:
 
         grid = reference_grid(nodes.segmentation)
         regions = [
-            block_from_plane_mask(np.ones(each.mask.plane.shape_hw, dtype=bool), each.mask.plane, grid)
-            for each in answer.slices
+            block_from_plane_mask(np.ones(each.plane.shape_hw, dtype=bool), each.plane, grid) for each in answer.slices
         ]
         blocks = [region for region in regions if region is not None]
         region = MaskBlock.union(blocks) if blocks else None

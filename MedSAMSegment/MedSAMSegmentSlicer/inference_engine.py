@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from MedSAMSegmentSlicer.inference_worker import AHEAD, USER, InferenceWorker, Job
@@ -133,15 +133,15 @@ class InferenceEngine:
         failed: Callable[[Exception], None],
         progress: Callable[[int, int, str], None] | None = None,
     ) -> None:
-        """Segment one or several structures; the newest request with a key wins."""
+        """Segment one or several structures on their slices; the newest request with a key wins."""
 
         def work(job: Job) -> list[PromptAnswer]:
             from MedSAMSegmentSlicer.prompt_work import answer_prompt
 
             segmenter = self._segmenter(choice)
             total = sum(len(request.planes) for request in requests)
+            answers: list[PromptAnswer] = []
             before = 0
-            answers = []
             for request in requests:
                 offset = before
 
@@ -150,6 +150,38 @@ class InferenceEngine:
 
                 answers.append(answer_prompt(segmenter, request, progress=told, cancelled=job.cancelled))
                 before += len(request.planes)
+            return answers
+
+        self._submit(Job(key, work, done, failed, progress, USER))
+
+    def answer_structures(
+        self,
+        key: str,
+        choice: ModelChoice,
+        requests: list[PromptRequest],
+        level: str,
+        orientation: str,
+        done: Callable[[list[PromptAnswer]], None],
+        failed: Callable[[Exception], None],
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        """Segment one or several structures in 3D; progress is in thousandths."""
+
+        def work(job: Job) -> list[PromptAnswer]:
+            from MedSAMSegmentSlicer.prompt_work import answer_structure
+
+            segmenter = self._segmenter(choice)
+            answers: list[PromptAnswer] = []
+            for n, request in enumerate(requests):
+
+                def told(share: float, doing: str, n: int = n) -> None:
+                    job.report(round(1000 * (n + share) / len(requests)), 1000, doing)
+
+                answers.append(
+                    answer_structure(
+                        segmenter, request, level, orientation=orientation, progress=told, cancelled=job.cancelled
+                    )
+                )
             return answers
 
         self._submit(Job(key, work, done, failed, progress, USER))
@@ -164,10 +196,6 @@ class InferenceEngine:
     ) -> None:
         """Do something else that takes long, such as a download, in the same thread."""
         self._submit(Job(key, work, done, failed, progress, USER))
-
-    def segmenter(self, choice: ModelChoice) -> Segmenter:
-        """The loaded model; for work that runs in the thread."""
-        return self._segmenter(choice)
 
     def _submit(self, job: Job) -> None:
         self._worker.submit(job)
@@ -193,7 +221,30 @@ class InferenceEngine:
         return self._loaded[1]
 
 
-@cache
+class _Shared:
+    engine: InferenceEngine | None = None
+
+
 def shared_engine() -> InferenceEngine:
     """The application's engine. It holds a loaded model and its cache, and no state of the scene."""
-    return InferenceEngine()
+    if _Shared.engine is None:
+        _Shared.engine = InferenceEngine()
+    return _Shared.engine
+
+
+def close_shared_engine() -> None:
+    """End the application's engine: at exit, and before the code is reloaded."""
+    engine, _Shared.engine = _Shared.engine, None
+    if engine is not None:
+        engine.close()
+
+
+@contextmanager
+def shared_engine_replaced(engine: InferenceEngine) -> Iterator[InferenceEngine]:
+    """Another engine for as long as a test takes."""
+    before, _Shared.engine = _Shared.engine, engine
+    try:
+        yield engine
+    finally:
+        engine.close()
+        _Shared.engine = before

@@ -19,8 +19,10 @@ from MedSAMSegmentLib.inference.segmenter import Segmenter, SliceMask
 from MedSAMSegmentLib.inference.slice_image import SliceImage, see
 from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit
 from MedSAMSegmentLib.intensity.window import Window
+from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.propagation.structure import segment_structure
 
 _BATCH = 4
 """Slices encoded between two looks at whether the user has cancelled."""
@@ -49,11 +51,21 @@ class PromptRequest:
 
 @dataclass(frozen=True)
 class SliceAnswer:
-    """One slice's mask, and what the model saw."""
+    """One slice.
 
-    mask: SliceMask
-    image: SliceImage
+    Attributes:
+        plane: where it is.
+        box: the prompt.
+        predicted_iou: the model's own estimate.
+        mask: None where it is not kept: in whole structures.
+        image: what the model saw; None where it is not kept.
+    """
+
+    plane: SlicePlane
     box: BoxPrompt
+    predicted_iou: float
+    mask: SliceMask | None = None
+    image: SliceImage | None = None
 
 
 @dataclass(frozen=True)
@@ -63,19 +75,21 @@ class PromptAnswer:
     Attributes:
         block: its voxels; None where the masks are empty.
         slices: in the order of the planes; those that the ROI misses are left out.
-        window: the one that was used.
+        window: the one that was used; None for RGB images, which are passed through.
         seconds: from the request to here, without the time in the queue.
+        identity: of the model.
     """
 
     block: MaskBlock | None
     slices: tuple[SliceAnswer, ...]
-    window: Window
+    window: Window | None
     seconds: float
+    identity: ModelIdentity
 
     @property
     def predicted_iou(self) -> float:
         """Mean of the slices' confidence."""
-        return float(np.mean([answer.mask.predicted_iou for answer in self.slices]))
+        return float(np.mean([answer.predicted_iou for answer in self.slices]))
 
 
 def answer_prompt(
@@ -107,14 +121,52 @@ def answer_prompt(
         for image, (plane, box) in zip(images, batch, strict=True):
             (prediction,) = segmenter.predict(image, [Prompt(box=box)])
             mask = segmenter.mask(prediction, request.options)
-            answers.append(SliceAnswer(mask, image, box))
+            answers.append(SliceAnswer(plane, box, mask.predicted_iou, mask, image))
             block = block_from_plane_mask(mask.mask_hw, plane, request.grid)
             if block is not None:
                 blocks.append(block)
         if progress is not None:
             progress(min(first + _BATCH, len(prompts)), len(prompts))
     union = MaskBlock.union(blocks) if blocks else None
-    return PromptAnswer(union, tuple(answers), window, time.perf_counter() - start)
+    return PromptAnswer(union, tuple(answers), window, time.perf_counter() - start, segmenter.model.identity)
+
+
+def answer_structure(
+    segmenter: Segmenter,
+    request: PromptRequest,
+    level: str,
+    *,
+    orientation: str = "auto",
+    progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> PromptAnswer:
+    """Segment a whole structure in 3D; ``request.planes`` is not used.
+
+    Raises:
+        InvalidPromptError: the ROI lies outside the volume.
+        CancelledError: ``cancelled`` said so.
+    """
+    start = time.perf_counter()
+    structure = segment_structure(
+        request.volume,
+        request.roi,
+        segmenter.model,
+        level=level,
+        window_rule=_as_rule(request.window),
+        orientation=orientation,
+        mask_options=request.options,
+        cache=segmenter.cache,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    slices = tuple(SliceAnswer(each.plane, each.box, each.predicted_iou) for each in structure.slices)
+    return PromptAnswer(
+        structure.block, slices, structure.window, time.perf_counter() - start, segmenter.model.identity
+    )
+
+
+def _as_rule(window: Window | str) -> str:
+    return f"{window.level!r},{window.width!r}" if isinstance(window, Window) else window
 
 
 def encode_slice(

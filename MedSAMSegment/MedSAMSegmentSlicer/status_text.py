@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from MedSAMSegmentLib.errors import MedSAMSegmentError
-from MedSAMSegmentLib.models.description import load_descriptions
+from MedSAMSegmentLib.models.description import WheelSource, load_descriptions
 from MedSAMSegmentSlicer.inference_engine import EngineState, ModelChoice
 from MedSAMSegmentSlicer.setup_state import missing_packages
 
@@ -29,8 +29,8 @@ def what_is_missing(choice: ModelChoice) -> str | None:
         names = ", ".join(package.name for package in missing)
         return f"Needs set-up: {names} not installed. Click Set up."
     description = load_descriptions().get(choice.model)
-    if description is None:
-        return None
+    if description is None or not isinstance(description.source, WheelSource):
+        return None  # to look into the hub's cache takes an import of half a second: loading does it, in the thread
     from MedSAMSegmentLib.models.weights import find_weights
 
     if find_weights(description) is None:

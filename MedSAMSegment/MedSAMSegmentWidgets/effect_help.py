@@ -1,0 +1,29 @@
+"""What the Segment Editor shows when the user asks how the effect is used."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from MedSAMSegmentWidgets.shortcuts import SHORTCUTS
+
+_ACTIONS = {
+    "apply": "segment the ROI",
+    "revert": "put the ROI back and drop the preview",
+    "new_roi": "place a new ROI",
+    "live_preview": "live preview on or off",
+}
+
+
+def help_text() -> str:
+    """HTML."""
+    keys = "".join(f"<li><b>{key}:</b> {_ACTIONS[action]}</li>" for action, key in SHORTCUTS.items())
+    return _(
+        "<html>Segment what is in a box with MedSAM or SAM."
+        "<p><ul style='margin: 0'>"
+        "<li><b>Drag with the left button in a slice view:</b> draw a box; its content goes into the selected segment."
+        "<li><b>Drag a handle of the box:</b> correct it; the result follows."
+        "<li><b>Escape while dragging:</b> forget the box."
+        "<li><b>ROI:</b> choose or place one for several slices or a whole structure, then click Apply."
+        "</ul><p>Keys while the effect is active:<ul style='margin: 0'>{keys}</ul>"
+        "<p>Not a medical device: check every result.</html>"
+    ).format(keys=keys)

@@ -1,0 +1,181 @@
+"""Models: what there is, what is on this computer, and how to change that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentLib.models.description import ModelDescription, load_descriptions
+from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.inference_worker import Job
+from MedSAMSegmentWidgets.application_settings import default_choice, set_default_choice
+from MedSAMSegmentWidgets.connections import Connections
+from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
+
+JOB = "module models"
+"""Key of what is being downloaded, imported or verified."""
+
+
+class ModelsSection:
+    """The table of models and its buttons. Downloads, imports and checks run in the engine's thread.
+
+    Args:
+        ui: the module's widgets.
+        engine: runs what takes long.
+        begin: called with a text when something long begins.
+        end: called with a text when it has ended.
+        progress: told parts done and all parts.
+        changed: called when a model can be used, or cannot any more, or another one is the default.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        engine: InferenceEngine,
+        begin: Callable[[str], None],
+        end: Callable[[str], None],
+        progress: Callable[[int, int, str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._ui = ui
+        self._engine = engine
+        self._begin = begin
+        self._end = end
+        self._progress = progress
+        self._changed = changed
+        self._models = list(load_descriptions().values())
+        set_up_table(ui.modelsTable, [_("Model"), _("Licence"), _("Size"), _("Prompts"), _("State")])
+        self._connections = Connections()
+        for button, slot in (
+            (ui.downloadButton, self._download),
+            (ui.importFileButton, self._import_file),
+            (ui.importFolderButton, self._import_folder),
+            (ui.verifyButton, self._verify),
+            (ui.deleteButton, self._delete),
+            (ui.defaultButton, self._use_by_default),
+        ):
+            self._connections.add(button, "clicked()", slot)
+        self._connections.add(ui.modelsSection, "contentsCollapsed(bool)", self._opened)
+
+    def close(self) -> None:
+        self._connections.remove_all()
+
+    def refresh(self) -> None:
+        """Look at the disk again; only when the section is open, because that takes imports."""
+        if self._ui.modelsSection.collapsed:
+            return
+        row = max(0, self._ui.modelsTable.currentRow())
+        default = default_choice().model
+        fill_table(
+            self._ui.modelsTable,
+            [
+                [
+                    model.title + (" ★" if model.id == default else ""),
+                    model.licence,
+                    f"{model.byte_count / 1e6:.0f} MB",
+                    ", ".join(model.prompts),
+                    self._state(model),
+                ]
+                for model in self._models
+            ],
+        )
+        self._ui.modelsTable.selectRow(row)
+
+    def _opened(self, _collapsed: bool) -> None:
+        self.refresh()
+
+    def _state(self, model: ModelDescription) -> str:
+        from MedSAMSegmentLib.models.weights import weights_status
+
+        try:
+            return str(weights_status(model).state.value)
+        except MedSAMSegmentError as error:
+            return str(error)
+
+    def _selected(self) -> ModelDescription:
+        return self._models[max(0, self._ui.modelsTable.currentRow())]
+
+    def _download(self) -> None:
+        from MedSAMSegmentLib.models.weights_transfer import download_weights
+
+        model = self._selected()
+        self._run(
+            _("Downloading {title}…").format(title=model.title),
+            lambda job: download_weights(model, progress=job.report, cancelled=job.cancelled),
+            _("{title} is on this computer now.").format(title=model.title),
+        )
+
+    def _import_file(self) -> None:
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Weights file"), "", "Weights (*.pth *.pt *.safetensors *.whl)"
+        )
+        if path:
+            self.import_path(Path(path))
+
+    def _import_folder(self) -> None:
+        path = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder of a model"))
+        if path:
+            self.import_path(Path(path))
+
+    def import_path(self, path: Path) -> None:
+        """Copy weights that the user has, as those of the selected model."""
+        from MedSAMSegmentLib.models.weights_transfer import import_weights
+
+        model = self._selected()
+        self._run(
+            _("Importing {title}…").format(title=model.title),
+            lambda job: import_weights(model, path, progress=job.report, cancelled=job.cancelled),
+            _("{title} is on this computer now.").format(title=model.title),
+        )
+
+    def _verify(self) -> None:
+        from MedSAMSegmentLib.models.weights import verify_weights
+
+        model = self._selected()
+        self._run(
+            _("Verifying {title}…").format(title=model.title),
+            lambda job: verify_weights(model, job.report).value,
+            _("{title}: {{result}}.").format(title=model.title),
+        )
+
+    def _delete(self) -> None:
+        from MedSAMSegmentLib.models.weights import delete_weights
+
+        model = self._selected()
+        if not slicer.util.confirmOkCancelDisplay(
+            _("Delete the weights of {title} from this computer?").format(title=model.title)
+        ):
+            return
+        try:
+            freed = delete_weights(model)
+            self._end(_("{megabytes:.0f} MB are free again.").format(megabytes=freed / 1e6))
+        except MedSAMSegmentError as error:
+            self._end(str(error))
+        self._after()
+
+    def _use_by_default(self) -> None:
+        set_default_choice(replace(default_choice(), model=self._selected().id))
+        self._after()
+
+    def _run(self, text: str, work: Callable[[Job], Any], success: str) -> None:
+        def done(result: Any) -> None:
+            self._end(success.format(result=result))
+            self._after()
+
+        def failed(error: Exception) -> None:
+            self._end(str(error))
+            self._after()
+
+        self._begin(text)
+        self._engine.run(JOB, work, done, failed, self._progress)
+
+    def _after(self) -> None:
+        self.refresh()
+        self._changed()

@@ -1,0 +1,92 @@
+"""Set up: what is installed, where the model runs, and one button for what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.setup_state import package_states
+from MedSAMSegmentSlicer.status_text import device_title, model_title
+from MedSAMSegmentWidgets.application_settings import default_choice, set_default_choice
+from MedSAMSegmentWidgets.connections import Connections
+from MedSAMSegmentWidgets.installer import install_missing
+
+REQUIREMENTS_FILE = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+class SetUpSection:
+    """Shows and changes what is the same for all scenes.
+
+    Args:
+        ui: the module's widgets.
+        engine: whose state is shown.
+        changed: called after something was installed or chosen.
+    """
+
+    def __init__(self, ui: Any, engine: InferenceEngine, changed: Callable[[], None]) -> None:
+        self._ui = ui
+        self._engine = engine
+        self._changed = changed
+        for combo, choices in ((ui.deviceComboBox, _DEVICES), (ui.precisionComboBox, _PRECISIONS)):
+            combo.clear()
+            for choice in choices:
+                combo.addItem(_("automatic") if choice == "auto" else device_title(choice), choice)
+        self._connections = Connections()
+        self._connections.add(ui.installButton, "clicked()", self._install)
+        self._connections.add(ui.deviceComboBox, "activated(int)", self._chosen)
+        self._connections.add(ui.precisionComboBox, "activated(int)", self._chosen)
+        self.refresh()
+
+    def close(self) -> None:
+        self._connections.remove_all()
+
+    def refresh(self) -> None:
+        """Look again."""
+        choice = default_choice()
+        self._ui.deviceComboBox.currentIndex = max(0, self._ui.deviceComboBox.findData(choice.device))
+        self._ui.precisionComboBox.currentIndex = max(0, self._ui.precisionComboBox.findData(choice.precision))
+        packages = package_states()
+        lines = [
+            f"{'✓' if package.is_installed else '✗'} {package.name} "
+            + (package.version or _("is missing ({requirement})").format(requirement=package.requirement))
+            for package in packages
+        ]
+        lines.append(_("Default model: {title}").format(title=model_title(choice.model)))
+        state = self._engine.state
+        if state.phase == "ready":
+            lines.append(
+                _("Loaded on {device}, {precision}, in {seconds:.1f} s").format(
+                    device=device_title(state.device), precision=state.precision, seconds=state.seconds
+                )
+            )
+        is_complete = all(package.is_installed for package in packages)
+        if not is_complete and importlib.util.find_spec("PyTorchUtils") is None:
+            lines.append(_("The extension PyTorch is not installed: get it with the Extensions Manager first."))
+        self._ui.setUpLabel.text = "\n".join(lines)
+        self._ui.installButton.enabled = not is_complete
+        self._ui.setUpSection.collapsed = is_complete
+
+    def _install(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("Installation failed."), waitCursor=True):
+            text = install_missing(REQUIREMENTS_FILE)
+            slicer.util.infoDisplay(text)
+        self.refresh()
+        self._changed()
+
+    def _chosen(self, _index: int) -> None:
+        choice = replace(
+            default_choice(),
+            device=self._ui.deviceComboBox.currentData,
+            precision=self._ui.precisionComboBox.currentData,
+        )
+        set_default_choice(choice)
+        self._changed()

@@ -1,0 +1,141 @@
+"""The effect as Slicer's Segment Editor sees it. What it does is in MedSAMSegmentWidgets.effect_controller.
+
+Slicer runs this file by its path, under the name of its folder: absolute imports only, and nothing heavy before use.
+"""
+
+from pathlib import Path
+
+import qt
+from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
+from slicer.i18n import tr as _
+
+
+class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
+    """Segments what is in a box with MedSAM."""
+
+    def __init__(self, scriptedEffect):
+        scriptedEffect.name = "MedSAM"  # no tr (modules find effects by name)
+        scriptedEffect.title = _("MedSAM")
+        scriptedEffect.perSegment = True
+        scriptedEffect.requireSegments = True
+        AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
+        self.panel = None
+        self.controller = None
+
+    def clone(self):
+        import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+        clonedEffect = effects.qSlicerSegmentEditorScriptedEffect(None)
+        clonedEffect.setPythonSource(Path(__file__).as_posix())
+        return clonedEffect
+
+    def icon(self):
+        return qt.QIcon(Path(__file__).with_suffix(".png").as_posix())
+
+    def helpText(self):
+        from MedSAMSegmentWidgets.effect_help import help_text
+
+        return help_text()
+
+    def setupOptionsFrame(self):
+        from MedSAMSegmentWidgets.effect_panel import EffectPanel
+
+        self.panel = EffectPanel(self.scriptedEffect, self.updateMRMLFromGUI)
+        self.panel.on(self.panel.apply, "clicked()", self.onApply)
+        self.panel.on(self.panel.revert, "clicked()", self.onRevert)
+        self.panel.on(self.panel.cancel, "clicked()", self.onCancel)
+        self.panel.on(self.panel.new_roi, "clicked()", self.onNewRoi)
+        self.panel.on(self.panel.set_up_button, "clicked()", self.onSetUp)
+        self.panel.on(self.panel.roi, "currentNodeChanged(vtkMRMLNode*)", self.onRoiChanged)
+        self.panel.on(self.panel.more_rois, "checkedNodesChanged()", self.onCheckedRoisChanged)
+
+    def setMRMLDefaults(self):
+        from MedSAMSegmentWidgets.effect_parameters import set_defaults
+
+        set_defaults(self.scriptedEffect)
+
+    def updateGUIFromMRML(self):
+        from MedSAMSegmentWidgets.effect_parameters import show_parameters
+
+        if self.panel is not None:
+            show_parameters(self.scriptedEffect, self.panel)
+            if self.controller is not None:
+                self.controller.nodes_changed()
+
+    def updateMRMLFromGUI(self):
+        from MedSAMSegmentWidgets.effect_parameters import store_parameters
+
+        if self.panel is not None:
+            store_parameters(self.scriptedEffect, self.panel)
+
+    def activate(self):
+        from MedSAMSegmentWidgets.effect_controller import EffectController
+
+        if self.controller is None:
+            self.controller = EffectController(self.scriptedEffect, self.panel)
+
+    def deactivate(self):
+        controller, self.controller = self.controller, None
+        if controller is not None:
+            controller.close()
+
+    def cleanup(self):
+        self.deactivate()
+        panel, self.panel = self.panel, None
+        if panel is not None:
+            panel.close()
+
+    def createCursor(self, _viewWidget):
+        return qt.QCursor(qt.Qt.CrossCursor)
+
+    def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
+        if self.controller is None:
+            return False
+        return bool(self.controller.process_interaction(callerInteractor, eventId, viewWidget))
+
+    def processViewNodeEvents(self, callerViewNode, _eventId, _viewWidget):
+        if self.controller is not None:
+            self.controller.view_changed(callerViewNode)
+
+    def sourceVolumeNodeChanged(self):
+        if self.controller is not None:
+            self.controller.nodes_changed()
+
+    def interactionNodeModified(self, interactionNode):
+        from MedSAMSegmentWidgets.roi_placement import is_placing_roi
+
+        if interactionNode is None or is_placing_roi(interactionNode):
+            return
+        if interactionNode.GetCurrentInteractionMode() != interactionNode.ViewTransform:
+            self.scriptedEffect.selectEffect("")
+
+    def onApply(self):
+        if self.controller is not None:
+            self.controller.apply()
+
+    def onRevert(self):
+        if self.controller is not None:
+            self.controller.revert()
+
+    def onCancel(self):
+        if self.controller is not None:
+            self.controller.cancel()
+
+    def onNewRoi(self):
+        if self.controller is not None:
+            self.controller.new_roi()
+
+    def onSetUp(self):
+        from slicer.util import selectModule
+
+        selectModule("MedSAMSegment")
+
+    def onRoiChanged(self, node):
+        if self.scriptedEffect.parameterSetNode() is not None and self.scriptedEffect.active():
+            self.scriptedEffect.setNodeReference("ROI", node)
+
+    def onCheckedRoisChanged(self):
+        from MedSAMSegmentWidgets.effect_parameters import store_checked_rois
+
+        if self.panel is not None and self.scriptedEffect.active():
+            store_checked_rois(self.scriptedEffect, self.panel)
