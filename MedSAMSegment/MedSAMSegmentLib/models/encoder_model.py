@@ -31,7 +31,7 @@ class EncoderModel:
     """An encoder and a decoder on a device: implements `SegmentationModel`. Not thread-safe.
 
     Args:
-        encoder: (B, 3, size, size) in ``precision`` to (B, C, h, w); on ``device``.
+        encoder: (B, 3, size, size) float32 to (B, C, h, w) in ``precision``; on ``device``.
         decoder: answers prompts; its modules on ``device``, float32.
         preprocessing: the model's own.
         identity: which model this is.
@@ -56,8 +56,7 @@ class EncoderModel:
         self._identity = identity
         self._device = device
         self._precision = precision
-        self._dtype: torch.dtype = getattr(torch, precision)
-        self._bytes_per_slice = bytes_per_slice * self._dtype.itemsize // 4
+        self._bytes_per_slice = bytes_per_slice * getattr(torch, precision).itemsize // 4
 
     @property
     def identity(self) -> ModelIdentity:
@@ -123,7 +122,7 @@ class EncoderModel:
         size = self._preprocessing.size
         on_gpu = self._device.startswith("cuda")
         # From pinned memory the copy runs beside whatever the GPU is doing, and nobody waits for it.
-        images = torch.empty(len(slices_u8), 3, size, size, dtype=self._dtype, pin_memory=on_gpu)
+        images = torch.empty(len(slices_u8), 3, size, size, pin_memory=on_gpu)
         for image, pixels in zip(images, slices_u8, strict=True):
             model_input = self._preprocessing.to_input(pixels)
             # One channel stands for three where they are equal; torch warns about arrays that it must not write to.

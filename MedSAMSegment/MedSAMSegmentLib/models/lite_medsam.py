@@ -51,7 +51,8 @@ class LiteMedSam(EncoderModel):
             for name, tensor in state_dict.items()
             if name.startswith(_ENCODER_PREFIX)
         }
-        encoder = TinyViT.from_published(encoder_weights).to(device, getattr(torch, precision))
+        encoder = TinyViT.from_published(encoder_weights).to(device)
+        encoder.reduce_precision(getattr(torch, precision))
         preprocessing = LiteMedSamPreprocessing()
         decoder = _decoder(state_dict, device, preprocessing)
         return cls(encoder, decoder, preprocessing, identity, device, precision, _BYTES_PER_SLICE)

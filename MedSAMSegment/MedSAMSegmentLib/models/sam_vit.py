@@ -72,11 +72,11 @@ class SamVit(EncoderModel):
 
 
 class _Encoder(nn.Module):
-    """The vision encoder without transformers' output object."""
+    """The vision encoder in its own precision, without transformers' output object."""
 
     def __init__(self, vision_encoder: SamVisionEncoder) -> None:
         super().__init__()
         self.vision_encoder = vision_encoder
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.vision_encoder(images).last_hidden_state
+        return self.vision_encoder(images.to(self.vision_encoder.dtype)).last_hidden_state

@@ -32,10 +32,11 @@ StateDict = Mapping[str, torch.Tensor]
 
 
 class TinyViT(nn.Module):
-    """(B, 3, 256, 256) float in [0, 1] to (B, 256, 64, 64)."""
+    """(B, 3, 256, 256) float32 in [0, 1] to (B, 256, 64, 64)."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._dtype = torch.float32
         self.patch_embed = nn.ModuleList([_Pointwise(3, _WIDTHS[0] // 2), _Pointwise(_WIDTHS[0] // 2, _WIDTHS[0])])
         self.convolution_blocks = nn.Sequential(*(_ConvolutionBlock(_WIDTHS[0]) for _ in range(_DEPTHS[0])))
         self.attention_blocks = nn.ModuleList(
@@ -59,17 +60,30 @@ class TinyViT(nn.Module):
         """
         with torch.device("meta"):
             encoder = cls()
-        encoder.load_state_dict(_arranged(state_dict), strict=True, assign=True)
+        try:
+            encoder.load_state_dict(_arranged(state_dict), strict=True, assign=True)
+        except RuntimeError as error:
+            raise WeightsError(f"These are not LiteMedSAM's weights: {error}") from error
         return encoder.eval().requires_grad_(False)
+
+    def reduce_precision(self, dtype: torch.dtype) -> None:
+        """Compute the matrix products and the attention of the attention stages in ``dtype``.
+
+        The rest stays in float32: the first stage, where rounding costs most, the sums that pass from block to block,
+        norms, the convolutions of single channels, and the neck.
+        """
+        self._dtype = dtype
+        for module in self.attention_blocks.modules():
+            if isinstance(module, _AttentionBlock | _WindowAttention):
+                module.reduce_precision(dtype)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         tokens = images.permute(0, 2, 3, 1)
         tokens = self.patch_embed[1](functional.gelu(self.patch_embed[0](tokens)))
         tokens = self.convolution_blocks(tokens)
         for merge, blocks in zip(self.merges, self.attention_blocks, strict=True):
-            tokens = merge(tokens)
-            tokens = blocks(tokens)
-        return self.neck(tokens)
+            tokens = blocks(merge(tokens))
+        return self.neck(tokens).to(self._dtype)
 
 
 class _Pointwise(nn.Linear):
@@ -128,8 +142,13 @@ class _AttentionBlock(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        tokens = self.convolve(self.attention(tokens).add_(tokens))
-        return self.narrow(functional.gelu(self.widen(self.norm(tokens)))).add_(tokens)
+        tokens = self.convolve(tokens.add_(self.attention(tokens)))
+        hidden = self.narrow(functional.gelu(self.widen(self.norm(tokens).to(self.widen.weight.dtype))))
+        return tokens.add_(hidden)
+
+    def reduce_precision(self, dtype: torch.dtype) -> None:
+        self.widen.to(dtype)
+        self.narrow.to(dtype)
 
 
 class _WindowAttention(nn.Module):
@@ -150,14 +169,20 @@ class _WindowAttention(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         batch, rows, columns, width = tokens.shape
-        qkv = self.qkv(self.norm(tokens)).view(batch, rows * columns, 3 * width)
-        windows = self.order.cut(qkv, padding=self.qkv(self.norm.bias))
+        dtype = self.qkv.weight.dtype
+        qkv = self.qkv(self.norm(tokens).to(dtype)).view(batch, rows * columns, 3 * width)
+        windows = self.order.cut(qkv, padding=self.qkv(self.norm.bias.to(dtype)))
         # Published order of channels: head by head, each its query, key and value.
         windows = windows.view(*windows.shape[:2], self._heads, 3, width // self._heads)
         query, key, value = windows.transpose(1, 2).unbind(3)
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
         joined = self.order.join(attended.transpose(1, 2).flatten(2), batch)
         return self.project(joined).view(batch, rows, columns, width)
+
+    def reduce_precision(self, dtype: torch.dtype) -> None:
+        self.qkv.to(dtype)
+        self.project.to(dtype)
+        self.bias.data = self.bias.data.to(dtype)
 
 
 class _Neck(nn.Module):
