@@ -64,12 +64,13 @@ def check_sha256(path: Path, expected: str, progress: Progress | None = None, *,
     return sha256
 
 
-def is_checked(path: Path, expected: str) -> bool:
-    """Whether a file is what it should be, if that can be told at once: it is small, or unchanged since it was read."""
+def matches_at_a_glance(path: Path, expected: str) -> bool | None:
+    """Whether a file is what it should be, if it is small or unchanged since it was read; None if it has to be read."""
     try:
-        return (sha256_of(path) if path.stat().st_size < _SMALL else _unchanged_since_read(path)) == expected
+        known = sha256_of(path) if path.stat().st_size < _SMALL else _unchanged_since_read(path)
     except (OSError, WeightsError):
         return False
+    return None if known is None else known == expected
 
 
 def remember_arrival(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from MedSAMSegmentLib.errors import WeightsError
 from MedSAMSegmentLib.models import hub
 from MedSAMSegmentLib.models.description import HubSource, ModelDescription, WheelSource
-from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, is_checked, sha256_at_arrival
+from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, matches_at_a_glance, sha256_at_arrival
 from MedSAMSegmentLib.models.models_folder import models_folder
 from MedSAMSegmentLib.models.sam_folder import WEIGHTS
 
@@ -23,6 +23,8 @@ class WeightsState(Enum):
     MISSING = "not on this computer"
     UNCHECKED = "not verified"
     """They have not been compared since they last changed, or nothing is known to compare them with."""
+    DAMAGED = "damaged"
+    """Their SHA-256 is another one."""
     VERIFIED = "verified"
     """Their SHA-256 is the published one, or the one with which they arrived."""
 
@@ -110,8 +112,11 @@ def weights_status(model: ModelDescription) -> WeightsStatus:
     expected = expected_sha256(model, weights)
     if expected is None:
         return WeightsStatus(weights, WeightsState.UNCHECKED, "ready; no checksum is known to compare with")
-    if is_checked(weights.path, expected):
+    matches = matches_at_a_glance(weights.path, expected)
+    if matches:
         return WeightsStatus(weights, WeightsState.VERIFIED, "ready")
+    if matches is False:
+        return WeightsStatus(weights, WeightsState.DAMAGED, f"damaged or replaced. {how_to_get(model)}")
     return WeightsStatus(
         weights, WeightsState.UNCHECKED, f"here, not verified yet: medsam-segment models verify {model.id}"
     )

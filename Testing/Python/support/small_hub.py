@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+from huggingface_hub import constants, file_download
+
 LARGE = ".safetensors"
 
 
@@ -53,6 +56,15 @@ class SmallHub:
                 if hashlib.sha256(contents).hexdigest() == name:
                     return contents[::-1] if self.damages else contents
         return None
+
+
+def use_hub(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have huggingface_hub ask this address, as ``HF_ENDPOINT`` does when it is imported."""
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 
 @contextmanager

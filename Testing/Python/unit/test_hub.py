@@ -13,13 +13,13 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants, file_download
+from huggingface_hub import constants
 from huggingface_hub.utils import _http
 
 from MedSAMSegmentLib.errors import CancelledError, WeightsError
 from MedSAMSegmentLib.models import hub as hub_module
 from MedSAMSegmentLib.models.hub import delete_from_cache, download, find_in_cache, published_sha256
-from support.small_hub import SmallHub, small_hub
+from support.small_hub import SmallHub, small_hub, use_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
@@ -33,13 +33,9 @@ FILES = {"config.json": CONFIG, "model.safetensors": WEIGHTS}
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallHub]:
     """A hub, and huggingface_hub told of it as its environment variables would when it is imported."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
     with small_hub() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        use_hub(server.endpoint, monkeypatch)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
@@ -188,10 +184,7 @@ def test_a_refusal_says_why_and_what_to_do(server: SmallHub, arrange: Callable[[
 
 def test_an_unreachable_hub_is_named_and_tried_once(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = "http://127.0.0.1:9"  # the port of the discard service
-    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
-    template = nowhere + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+    use_hub(nowhere, monkeypatch)
     with pytest.raises(WeightsError, match=f"{nowhere} cannot be reached.*proxy") as caught:
         download((FIRST, SECOND))
     assert SECOND not in str(caught.value)
