@@ -11,6 +11,7 @@ from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
 from MedSAMSegmentSlicer.segment_writer import reference_grid, segment_mask
+from MedSAMSegmentSlicer.sitk_errors import reason
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 LABELMAP_SUFFIX = ".nii.gz"
@@ -50,6 +51,7 @@ def read_segmentation(scene: Any, path: Path) -> Any:
     """
     if not path.is_file():
         raise InvalidImageError(f"There is no segmentation {path}. Check the path.")
+    _check_readable(path)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name.removesuffix(SEGMENTATION_SUFFIX))
     node.CreateDefaultDisplayNodes()
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
@@ -60,6 +62,19 @@ def read_segmentation(scene: Any, path: Path) -> Any:
         scene.RemoveNode(node)
         raise InvalidImageError(f"{path} cannot be read as a segmentation. Save it again from 3D Slicer.")
     return node
+
+
+def _check_readable(path: Path) -> None:
+    """Slicer's reader ends the whole process at a damaged file."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InvalidImageError(
+            f"{path} cannot be read as a segmentation ({reason(error)}). Save it again from 3D Slicer."
+        ) from error
 
 
 def _write_seg_nrrd(segmentation: Any, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,15 @@ import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentSlicer.dicom_series import read_series
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
+from MedSAMSegmentSlicer.sitk_errors import reason
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
 VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".dcm")
+_CHUNK = 2**22
 
 
 def read_volume(path: Path, series_uid: str | None = None) -> Volume:
@@ -34,7 +39,7 @@ def read_volume(path: Path, series_uid: str | None = None) -> Volume:
     if not path.exists():
         raise InvalidImageError(f"There is no file or folder {path}. Check the path of the volume.")
     if path.is_dir():
-        image = _read_series(path, series_uid)
+        image = read_series(path, series_uid)
     else:
         if path.stat().st_size == 0:
             raise InvalidImageError(f"{path} is empty. Copy or export the volume again.")
@@ -47,54 +52,15 @@ def _read_file(path: Path) -> sitk.Image:
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        return sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InvalidImageError(
-            f"{path} cannot be read as an image: it is damaged, or of another format ({_reason(error)}). Use one of: "
+            f"{path} cannot be read as an image: it is damaged, or of another format ({reason(error)}). Use one of: "
             f"{', '.join(VOLUME_SUFFIXES)}, or a folder with a DICOM series."
         ) from error
-
-
-def _read_series(folder: Path, series_uid: str | None) -> sitk.Image:
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    found = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not found:
-        raise InvalidImageError(f"There is no DICOM series in the folder {folder}. Give the folder with its files.")
-    if series_uid is None and len(found) > 1:
-        raise InvalidImageError(
-            f"There are {len(found)} series in {folder}. Choose one with --series:\n" + _series_list(folder, found)
-        )
-    uid = found[0] if series_uid is None else series_uid
-    if uid not in found:
-        raise InvalidImageError(
-            f"There is no series {uid} in {folder}. Choose one with --series:\n" + _series_list(folder, found)
-        )
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid))
-    try:
-        return reader.Execute()
-    except RuntimeError as error:
-        raise InvalidImageError(
-            f"The series {uid} in {folder} cannot be read: a file is damaged, or they are not slices of one volume "
-            f"({_reason(error)}). Export the series again."
-        ) from error
-
-
-def _series_list(folder: Path, uids: tuple[str, ...]) -> str:
-    """UID, number of files and modality of each: nothing that says who the patient is."""
-    import SimpleITK as sitk
-
-    lines = []
-    for uid in uids:
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(files[0])
-        reader.ReadImageInformation()
-        tags = [reader.GetMetaData(tag).strip() for tag in ("0008|0060", "0008|103e") if reader.HasMetaDataKey(tag)]
-        lines.append(f"  {uid}  {len(files)} files  {'  '.join(tags)}")
-    return "\n".join(lines)
+    if path.name.lower().endswith((".nii", ".nii.gz")) and image.HasMetaDataKey("vox_offset"):
+        _check_nifti_is_whole(path, image)
+    return image
 
 
 def _volume(image: sitk.Image, path: Path) -> Volume:
@@ -132,7 +98,21 @@ def _ijk_to_ras(image: sitk.Image) -> npt.NDArray[np.float64]:
     return LPS_TO_RAS @ ijk_to_lps
 
 
-def _reason(error: RuntimeError) -> str:
-    """The last line of SimpleITK's message, which is long and begins with places in its source."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
+def _check_nifti_is_whole(path: Path, image: sitk.Image) -> None:
+    """ITK's NIfTI reader fills up what a truncated file lacks, without a word.
+
+    Raises:
+        InvalidImageError: the file ends before its last voxel.
+    """
+    voxels = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel()
+    needed = int(float(image.GetMetaData("vox_offset"))) + voxels * int(image.GetMetaData("bitpix")) // 8
+    if path.suffix == ".gz":
+        try:
+            with gzip.open(path) as file:
+                there = sum(len(chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
+        except (EOFError, OSError, zlib.error):
+            there = 0
+    else:
+        there = path.stat().st_size
+    if there < needed:
+        raise InvalidImageError(f"{path} is truncated: it ends before its last voxel. Copy or export the volume again.")

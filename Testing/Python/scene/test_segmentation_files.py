@@ -1,0 +1,176 @@
+"""What is written comes back: in Slicer's core, and in readers that know nothing of this project."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicerio
+
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
+from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.intensity.window import Window
+from MedSAMSegmentLib.models.description import ModelIdentity
+from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
+from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+from MedSAMSegmentSlicer.provenance import (
+    Provenance,
+    describe_box,
+    describe_window,
+    identity_fields,
+    read_tags,
+    tag_segment,
+)
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit
+from MedSAMSegmentSlicer.segmentation_files import read_segmentation, write_segmentation
+from support.mrml import block, filled
+
+SHAPE = (8, 10, 12)
+LEFT, RIGHT = (slice(2, 5), slice(1, 4), slice(0, 5)), (slice(1, 8), slice(5, 9), slice(6, 11))
+PROVENANCE = Provenance(
+    **identity_fields(ModelIdentity("lite-medsam", "0.1.1", "ab" * 32, "lite-medsam")),
+    prompt=describe_box(OrientedBox.from_bounds((0, 0, 0), (5, 5, 5))),
+    plane="axial",
+    window=describe_window(Window(-160, 240, "soft-tissue")),
+    level="fast",
+    predicted_iou="0.912",
+)
+
+
+@pytest.fixture
+def two_segments(desk):
+    """A segmentation with two named, coloured and tagged segments."""
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as writer:
+        for name, color, place in (("Left | lung", (0.1, 0.6, 0.9), LEFT), ("Läsion; №2", (0.9, 0.3, 0.1), RIGHT)):
+            segment_id = writer.add_segment(name, color)
+            writer.write([SegmentEdit(segment_id, block(desk.volume.geometry, *place))])
+            tag_segment(desk.segmentation.GetSegmentation().GetSegment(segment_id), PROVENANCE)
+    return desk
+
+
+def test_slicers_core_reads_back_voxels_names_colours_and_tags(two_segments, scene, tmp_path):
+    path = tmp_path / "out.seg.nrrd"
+    write_segmentation(two_segments.segmentation, path)
+    read = read_segmentation(scene.mrml, path).GetSegmentation()
+    found = [read.GetNthSegment(n) for n in range(read.GetNumberOfSegments())]
+    assert [segment.GetName() for segment in found] == ["Left | lung", "Läsion; №2"]
+    assert found[0].GetColor() == pytest.approx((0.1, 0.6, 0.9), abs=0.01)
+    assert [read_tags(segment) for segment in found] == [PROVENANCE, PROVENANCE]
+
+
+def test_an_independent_reader_finds_the_same_voxels_names_and_tags(two_segments, tmp_path):
+    path = tmp_path / "out.seg.nrrd"
+    write_segmentation(two_segments.segmentation, path)
+    segmentation = slicerio.read_segmentation(str(path))
+    # pynrrd, beneath slicerio, drops what is not ASCII.
+    assert [segment["name"] for segment in segmentation["segments"]] == ["Left | lung", "Lsion; 2"]
+    on_grid = sitk.Resample(
+        sitk.ReadImage(str(path)), _grid_image(two_segments.volume), sitk.Transform(), sitk.sitkNearestNeighbor
+    )
+    labels = sitk.GetArrayFromImage(on_grid)
+    for segment, place in zip(segmentation["segments"], (LEFT, RIGHT), strict=True):
+        np.testing.assert_array_equal(labels == segment["labelValue"], filled(SHAPE, *place))
+        assert segment["tags"]["MedSAMSegment.weights_sha256"] == "ab" * 32
+        assert segment["tags"]["MedSAMSegment.window"] == "soft-tissue: level 40, width 400"
+
+
+def _grid_image(volume) -> sitk.Image:
+    """The volume's grid as SimpleITK has it, built from its matrix: LPS, so R and A are negated."""
+    lps = np.diag([-1, -1, 1, 1]) @ volume.geometry.ijk_to_ras
+    image = sitk.GetImageFromArray(volume.voxels_kji)
+    image.SetSpacing(volume.geometry.spacing_ijk)
+    image.SetDirection((lps[:3, :3] / np.array(volume.geometry.spacing_ijk)).ravel().tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    return image
+
+
+def test_a_labelmap_has_label_n_for_the_nth_segment_in_place(two_segments, tmp_path):
+    path = tmp_path / "out.nii.gz"
+    write_segmentation(two_segments.segmentation, path)
+    labels = sitk.GetArrayFromImage(
+        sitk.Resample(
+            sitk.ReadImage(str(path)), _grid_image(two_segments.volume), sitk.Transform(), sitk.sitkNearestNeighbor
+        )
+    )
+    np.testing.assert_array_equal(labels == 1, filled(SHAPE, *LEFT))
+    np.testing.assert_array_equal(labels == 2, filled(SHAPE, *RIGHT))
+
+
+def test_a_segmentation_that_was_read_can_be_continued(two_segments, scene, tmp_path):
+    path = tmp_path / "out.seg.nrrd"
+    write_segmentation(two_segments.segmentation, path)
+    read = read_segmentation(scene.mrml, path)
+    with logic_segment_writer(scene.mrml, read, two_segments.volume_node, overwrite="none") as writer:
+        segment_id = writer.add_segment("Third", (1, 1, 1))
+        (result,) = writer.write([SegmentEdit(segment_id, block(two_segments.volume.geometry, *RIGHT))])
+    assert result.added == 7 * 4 * 5
+    assert read.GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_a_segment_of_somebody_else_has_no_provenance(desk):
+    segment_id = desk.segmentation.GetSegmentation().AddEmptySegment("a", "a")
+    assert read_tags(desk.segmentation.GetSegmentation().GetSegment(segment_id)) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"NRRD0005\ntype: uchar\n"])
+def test_a_segmentation_that_cannot_be_read_is_refused_and_leaves_no_node(scene, tmp_path, content):
+    path = tmp_path / "in.seg.nrrd"
+    if content is not None:
+        path.write_bytes(content)
+    before = scene.mrml.GetNumberOfNodes()
+    with pytest.raises(InvalidImageError, match=r"in\.seg\.nrrd"):
+        read_segmentation(scene.mrml, path)
+    assert scene.mrml.GetNumberOfNodes() == before
+
+
+def test_nothing_is_there_until_everything_is(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("old")
+    with pytest.raises(RuntimeError), written_whole(first, second) as (one, two):
+        one.write_text("new")
+        two.write_text("new")
+        raise RuntimeError
+    assert first.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    with written_whole(first, second) as (one, two):
+        one.write_text("new")
+        two.write_text("new")
+        assert first.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    assert first.read_text() == "new"
+
+
+def test_a_full_disk_is_told_in_words(tmp_path):
+    with (
+        pytest.raises(InvalidOutputError, match="no space left"),
+        written_whole(tmp_path / "a.txt") as (path,),
+    ):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("out.stl", "must end with"),
+        ("nowhere/out.txt", "no folder"),
+        ("in.txt", "is an input"),
+        ("folder.txt", "folder"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_early(tmp_path, name, words):
+    (tmp_path / "in.txt").touch()
+    (tmp_path / "folder.txt").mkdir()
+    with pytest.raises(InvalidOutputError, match=words):
+        check_output(tmp_path / name, (".txt",), (tmp_path / "in.txt",))
+
+
+def test_an_input_is_recognised_behind_a_link(tmp_path):
+    (tmp_path / "in.txt").touch()
+    link = tmp_path / "link.txt"
+    link.symlink_to(tmp_path / "in.txt")
+    with pytest.raises(InvalidOutputError, match="is an input"):
+        check_output(link, (".txt",), (Path(tmp_path / "in.txt"),))
