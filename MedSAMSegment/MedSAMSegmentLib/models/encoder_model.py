@@ -50,9 +50,9 @@ class EncoderModel:
         precision: str,
         bytes_per_slice: int,
     ) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._decoder = decoder
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._identity = identity
         self._device = device
         self._precision = precision
@@ -115,21 +115,21 @@ class EncoderModel:
             shape_hw: rows and columns of the slice.
             region: the part of the slice that is wanted; its values are those of the whole, bit for bit.
         """
-        return self._preprocessing.logits_on_slice(logits, shape_hw, region)
+        return self.preprocessing.logits_on_slice(logits, shape_hw, region)
 
     def _encode_batch(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """(B, C, h, w) on the device."""
-        size = self._preprocessing.size
+        size = self.preprocessing.size
         on_gpu = self._device.startswith("cuda")
         # From pinned memory the copy runs beside whatever the GPU is doing, and nobody waits for it.
         images = torch.empty(len(slices_u8), 3, size, size, pin_memory=on_gpu)
         for image, pixels in zip(images, slices_u8, strict=True):
-            model_input = self._preprocessing.to_input(pixels)
+            model_input = self.preprocessing.to_input(pixels)
             # One channel stands for three where they are equal; torch warns about arrays that it must not write to.
             grey = model_input[:1].copy() if model_input.strides[0] == 0 else model_input
             image.copy_(torch.from_numpy(grey))
         with torch.inference_mode():
-            return self._encoder(images.to(self._device, non_blocking=on_gpu))
+            return self.encoder(images.to(self._device, non_blocking=on_gpu))
 
     def _batch_size(self) -> int:
         if not self._device.startswith("cuda"):
