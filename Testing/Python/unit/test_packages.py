@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import MedSAMSegmentLib
+from MedSAMSegmentLib import packages
+from MedSAMSegmentLib.errors import MissingPackageError
+from MedSAMSegmentLib.packages import REQUIREMENTS, require
+from MedSAMSegmentLib.resources import resource_path
+
+LIBRARY_PARENT = Path(MedSAMSegmentLib.__file__).resolve().parents[1]
+
+
+def test_an_installed_package_and_its_modules_are_imported() -> None:
+    assert require("safetensors").__name__ == "safetensors"
+    assert require("safetensors.numpy").__name__ == "safetensors.numpy"
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_a_missing_package_is_an_error_with_both_ways_to_install_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    with pytest.raises(MissingPackageError) as caught:
+        require(name)
+    assert f"pip install '{REQUIREMENTS[name]}'" in str(caught.value)
+    assert "In 3D Slicer: open the module MedSAMSegment" in str(caught.value)
+
+
+def test_a_package_whose_libraries_do_not_load_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str) -> None:
+        raise OSError("[WinError 126] The specified module could not be found: c10.dll")
+
+    monkeypatch.setattr(packages.importlib, "import_module", fails)
+    with pytest.raises(MissingPackageError, match=r"'torch' .*c10\.dll"):
+        require("torch")
+    monkeypatch.undo()
+    assert importlib.import_module("json")
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_loading_a_model_without_a_package_says_how_to_install_it(missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from MedSAMSegmentLib.errors import MissingPackageError\n"
+        "from MedSAMSegmentLib.models.load import load_model\n"
+        "try: load_model('lite-medsam', device='cpu')\n"
+        "except MissingPackageError as error: print(error)"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", program], cwd=LIBRARY_PARENT, capture_output=True, text=True, check=True
+    )
+    assert f"The Python package {missing!r} is needed" in completed.stdout
+    assert f"pip install '{REQUIREMENTS[missing]}'" in completed.stdout
+
+
+def test_what_slicer_installs_is_what_the_library_requires() -> None:
+    lines = resource_path("requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line for line in lines if line and not line.startswith("#")}
+    # torch comes through Slicer's PyTorch extension.
+    assert listed == {requirement for name, requirement in REQUIREMENTS.items() if name != "torch"}
