@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ class SliceResult:
     """What was found on one slice.
 
     Attributes:
-        position_mm: R, A or S coordinate of the slice's centre.
+        position_mm: R, A or S coordinate of the slice's centre; for an oblique one, its distance from the origin.
         plane: the slice's pixels.
         box: the prompt.
         predicted_iou: the model's own estimate.
@@ -53,7 +54,7 @@ class Structure:
     Attributes:
         block: its voxels on the volume's grid; None if it has none.
         slices: by increasing position.
-        orientation: of the slices.
+        orientation: of the slices, or ``oblique`` where a single plane was asked for.
         window: the intensities that the model was shown; None for RGB.
         level: how much work was done.
         encode_seconds: spent in the encoder.
@@ -66,7 +67,7 @@ class Structure:
 
     block: MaskBlock | None
     slices: tuple[SliceResult, ...]
-    orientation: Orientation
+    orientation: Orientation | Literal["oblique"]
     window: Window | None
     level: str
     encode_seconds: float

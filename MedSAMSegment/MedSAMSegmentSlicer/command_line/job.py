@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentLib.geometry.free_plane import plane_through
 from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS
 from MedSAMSegmentLib.geometry.volume import Volume
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
@@ -19,13 +20,24 @@ from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.intensity.rules import check_rule
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import SegmentationModel
-from MedSAMSegmentLib.propagation.structure import LEVELS, Structure, segment_structure
+from MedSAMSegmentLib.propagation.levels import LEVELS
+from MedSAMSegmentLib.propagation.results import Structure
+from MedSAMSegmentLib.propagation.single_plane import segment_on_plane
+from MedSAMSegmentLib.propagation.structure import segment_structure
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
 from MedSAMSegmentSlicer.command_line.contact_sheet import MAX_TILES, pick_tiles, save_contact_sheet
 from MedSAMSegmentSlicer.command_line.preview import structure_tiles
 from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
 from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
-from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_window, identity_fields, tag_segment
+from MedSAMSegmentSlicer.plane_nodes import parse_plane
+from MedSAMSegmentSlicer.provenance import (
+    Provenance,
+    describe_box,
+    describe_plane,
+    describe_window,
+    identity_fields,
+    tag_segment,
+)
 from MedSAMSegmentSlicer.roi_nodes import Roi, read_rois
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
@@ -97,8 +109,8 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     check_rule(job.window)
     if job.level not in LEVELS:
         raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
-    if job.plane not in ("auto", *ORIENTATIONS):
-        raise InvalidOptionError(f"There is no plane {job.plane!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
+    if _is_oblique(job.plane):
+        parse_plane(job.plane)
     if job.slices in ("all", "center"):
         return job.slices
     try:
@@ -107,6 +119,10 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
         raise InvalidOptionError(
             f"There is no choice of slices {job.slices!r}. Use all, center, or positions in mm such as -12.5,0,12.5."
         ) from None
+
+
+def _is_oblique(plane: str) -> bool:
+    return plane not in ("auto", *ORIENTATIONS)
 
 
 def _segment(
@@ -120,30 +136,44 @@ def _segment(
 ) -> list[Structure]:
     cache = EmbeddingCache()
     structures = []
+    oblique = None
+    if _is_oblique(job.plane):
+        named = parse_plane(job.plane)
+        oblique = plane_through(named.normal_ras, named.point_ras, volume.geometry)
     for n, roi in enumerate(rois):
 
         def advance(done: float, text: str, n: int = n, name: str = roi.name) -> None:
             share = (n + done) / len(rois)
             progress(_SHARE_BEFORE + (_SHARE_AFTER - _SHARE_BEFORE) * share, f"{name}: {text}")
 
-        structure = segment_structure(
-            volume,
-            roi.box,
-            model,
-            level=job.level,
-            window_rule=job.window,
-            orientation=job.plane,
-            slices=slices,
-            mask_options=job.mask_options,
-            cache=cache,
-            progress=advance,
-        )
+        if oblique is not None:
+            structure = segment_on_plane(
+                volume, roi.box, oblique, model, window_rule=job.window, mask_options=job.mask_options, cache=cache
+            )
+        else:
+            structure = segment_structure(
+                volume,
+                roi.box,
+                model,
+                level=job.level,
+                window_rule=job.window,
+                orientation=job.plane,
+                slices=slices,
+                mask_options=job.mask_options,
+                cache=cache,
+                progress=advance,
+            )
         note(
             f"{roi.name}: {len(structure.slices)} {structure.orientation} slices, level {structure.level}, window "
             f"{describe_window(structure.window)}"
         )
         if structure.block is None:
             note(f"{roi.name}: the model found nothing in this ROI; its segment is empty.")
+        if structure.touches_roi_border:
+            note(f"{roi.name}: the structure is cut off by the ROI's border. Make the ROI larger if it goes on there.")
+        if structure.doubtful_slices:
+            positions = ", ".join(f"{result.position_mm:.1f}" for result in structure.doubtful_slices)
+            note(f"{roi.name}: look at the slices at {positions} mm, of which the model is not sure.")
         structures.append(structure)
     return structures
 
@@ -203,7 +233,7 @@ def _write_one(
         Provenance(
             **identity_fields(model.identity),
             prompt=describe_box(roi.box),
-            plane=f"{structure.orientation}, slices: {job.slices}",
+            plane=_describe_slices(job, structure),
             window=describe_window(structure.window),
             level=structure.level,
             predicted_iou=f"{structure.predicted_iou:.3f}",
@@ -216,3 +246,9 @@ def _write_one(
         "write": time.perf_counter() - before,
     }
     return RoiReport(segment_id, segment.GetName(), structure, result.added, seconds)
+
+
+def _describe_slices(job: SegmentJob, structure: Structure) -> str:
+    if structure.orientation == "oblique":
+        return describe_plane(structure.slices[0].plane)
+    return f"{structure.orientation}, slices: {job.slices}"

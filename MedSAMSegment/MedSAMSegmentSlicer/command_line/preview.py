@@ -12,9 +12,11 @@ from MedSAMSegmentLib.geometry.sampling import sample
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentLib.inference.slice_image import see
-from MedSAMSegmentLib.propagation.structure import SliceResult, Structure
+from MedSAMSegmentLib.propagation.results import SliceResult, Structure
 from MedSAMSegmentSlicer.command_line.contact_sheet import Outline, Tile
 from MedSAMSegmentSlicer.roi_nodes import Roi
+
+_AXES = {"sagittal": "R", "coronal": "A", "axial": "S", "oblique": "plane at"}
 
 
 def structure_tiles(volume: Volume, structures: Sequence[tuple[Roi, Structure]]) -> list[Tile]:
@@ -34,7 +36,7 @@ def structure_tiles(volume: Volume, structures: Sequence[tuple[Roi, Structure]])
             Outline(mask_on(structure.block, plane), result.box, roi.color) for roi, structure, result in found
         )
         confidence = ", ".join(f"{result.predicted_iou:.2f}" for _, _, result in found)
-        axis = {"sagittal": "R", "coronal": "A", "axial": "S"}[orientation]
+        axis = _AXES[orientation]
         tiles.append(
             Tile(see(volume, plane, found[0][1].window), outlines, f"{axis} {position:.1f} mm  IoU {confidence}")
         )

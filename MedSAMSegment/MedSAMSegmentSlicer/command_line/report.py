@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib import __version__
 from MedSAMSegmentLib.models.description import ModelIdentity
-from MedSAMSegmentLib.propagation.structure import Structure
+from MedSAMSegmentLib.propagation.results import Structure
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,11 +73,15 @@ class JobReport:
         """What a person reads."""
         from rich.table import Table
 
-        table = Table("Segment", "mL", "slices", "IoU (model's own estimate)")
+        table = Table("Segment", "mL", "slices", "to look at", "confidence")
         for roi in self.rois:
             structure = roi.structure
             table.add_row(
-                roi.name, f"{roi.volume_mm3 / 1000:.2f}", str(len(structure.slices)), f"{structure.predicted_iou:.2f}"
+                roi.name,
+                f"{roi.volume_mm3 / 1000:.2f}",
+                str(len(structure.slices)),
+                str(len(structure.doubtful_slices)),
+                f"{structure.confidence:.2f}",
             )
         return table
 
@@ -95,6 +99,12 @@ def _roi_json(roi: RoiReport) -> dict[str, Any]:
             "per_slice": [round(result.predicted_iou, 4) for result in structure.slices],
         },
         "slices": [round(result.position_mm, 3) for result in structure.slices],
+        "confidence": {
+            "mean": round(structure.confidence, 4),
+            "per_slice": [round(result.confidence, 4) for result in structure.slices],
+        },
+        "doubtful_slices": [round(result.position_mm, 3) for result in structure.doubtful_slices],
+        "touches_roi_border": structure.touches_roi_border,
         "plane": structure.orientation,
         "level": structure.level,
         "window": None if window is None else {"rule": window.rule, "level": window.level, "width": window.width},

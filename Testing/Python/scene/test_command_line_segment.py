@@ -14,7 +14,7 @@ import slicerio
 
 from MedSAMSegmentSlicer.command_line import job as job_module
 from MedSAMSegmentSlicer.command_line.main import main
-from support.files import SPHERE_VOLUME_MM3, roi_markup, sphere_image, write_rois, write_sphere
+from support.files import SPHERE_RADIUS_MM, SPHERE_VOLUME_MM3, roi_markup, sphere_image, write_rois, write_sphere
 from support.threshold_model import ThresholdModel
 
 
@@ -106,6 +106,39 @@ def test_the_plane_is_the_users_to_choose(medsam_segment, plane):
     (roi,) = json.loads(outcome.out)["rois"]
     assert roi["plane"] == plane
     assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+
+
+def test_an_oblique_plane_through_the_centre_cuts_a_disc_one_voxel_thick(medsam_segment):
+    # Through the sphere's centre, RAS (-4, 6, 20); 45° between coronal and axial.
+    outcome = medsam_segment(*USUAL, "--plane", "0,1,1 -4,6,20", "--window", "50,100", "--json")
+    (roi,) = json.loads(outcome.out)["rois"]
+    # Voxels of 1 × 1 × 2 mm have an extent of (1 + 2) / √2 mm along the normal.
+    thickness = 3 / np.sqrt(2)
+    assert roi["volume_mm3"] == pytest.approx(np.pi * SPHERE_RADIUS_MM**2 * thickness, rel=0.06)
+    assert roi["plane"] == "oblique"
+
+
+def test_a_plane_markup_is_a_plane(medsam_segment, folder):
+    plane = {
+        "type": "Plane",
+        "coordinateSystem": "RAS",
+        "planeType": "pointNormal",
+        "sizeMode": "auto",
+        "center": [-4.0, 6.0, 19.0],
+        "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+        "controlPoints": [{"id": "1", "position": [-4.0, 6.0, 19.0], "positionStatus": "defined"}],
+    }
+    write_rois(folder / "plane.mrk.json", plane)
+    options = ("--window", "50,100", "--json")
+    oblique = json.loads(medsam_segment(*USUAL, "--plane", "plane.mrk.json", *options).out)["rois"][0]
+    layer = json.loads(medsam_segment(*USUAL, "--plane", "0,0,1 0,0,19", *options).out)["rois"][0]
+    assert oblique["voxels"] == layer["voxels"] > 0
+
+
+def test_a_plane_that_misses_the_roi_is_refused(medsam_segment):
+    outcome = medsam_segment(*USUAL, "--plane", "0,0,1 -4,6,40")
+    assert outcome.code == 2
+    assert "does not cut the ROI" in " ".join(outcome.err.split())
 
 
 def test_a_labelmap_is_written_by_its_extension(medsam_segment):

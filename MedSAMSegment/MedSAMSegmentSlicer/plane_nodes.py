@@ -1,0 +1,64 @@
+"""Planes that a user names: plane markups, from the scene or from files, or six numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX
+from MedSAMSegmentSlicer.scene import headless_scene
+
+
+@dataclass(frozen=True)
+class NamedPlane:
+    """A plane without borders: a normal and a point on it, each (3,) in RAS mm."""
+
+    normal_ras: npt.NDArray[np.float64]
+    point_ras: npt.NDArray[np.float64]
+
+
+def plane_from_node(node: Any) -> NamedPlane:
+    """A ``vtkMRMLMarkupsPlaneNode`` as it lies in the world.
+
+    Raises:
+        InvalidOptionError: it has not been placed.
+    """
+    if not node.GetIsPlaneValid():
+        raise InvalidOptionError(f"The plane {node.GetName()!r} has not been placed yet. Place it in a view.")
+    return NamedPlane(np.array(node.GetNormalWorld()), np.array(node.GetCenterWorld()))
+
+
+def parse_plane(text: str) -> NamedPlane:
+    """A plane from a markups file, or from ``NX,NY,NZ X,Y,Z``: its normal, and a point on it, in RAS mm.
+
+    Raises:
+        InvalidOptionError: it is neither.
+    """
+    if text.endswith(ROI_SUFFIX):
+        return _read_plane(Path(text))
+    try:
+        normal, point = (np.array([float(value) for value in part.split(",")]) for part in text.split())
+    except ValueError:
+        normal = point = np.empty(0)
+    if normal.shape != (3,) or point.shape != (3,):
+        raise InvalidOptionError(
+            f"There is no plane {text!r}. Use auto, axial, sagittal, coronal, a markups plane ({ROI_SUFFIX}), or a "
+            "normal and a point in RAS mm such as '0,0.7,0.7 10,-20,35'."
+        )
+    return NamedPlane(normal, point)
+
+
+def _read_plane(path: Path) -> NamedPlane:
+    if not path.is_file():
+        raise InvalidOptionError(f"There is no file {path}. Check the path of the plane.")
+    with headless_scene() as scene:
+        scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
+        node = scene.mrml.GetFirstNodeByClass("vtkMRMLMarkupsPlaneNode")
+        if node is None:
+            raise InvalidOptionError(f"There is no plane in {path}. Save one from 3D Slicer (module Markups, Plane).")
+        return plane_from_node(node)
