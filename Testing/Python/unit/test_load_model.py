@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError, MedSAMSegmentError, WeightsError
 from MedSAMSegmentLib.models import hub as hub_module
 from MedSAMSegmentLib.models.description import describe
-from MedSAMSegmentLib.models.hub import HubModel
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import Prompt
-from MedSAMSegmentLib.models.weights_transfer import import_weights
+from MedSAMSegmentLib.models.weights import WeightsState, verify_weights
+from MedSAMSegmentLib.models.weights_transfer import download_weights, import_weights
 from MedSAMSegmentLib.prompts import BoxPrompt, PointPrompt
 from support.reference_outputs import DATA
 from support.small_hub import small_hub, use_hub
@@ -246,8 +247,20 @@ def test_every_refusal_is_an_error_that_users_are_shown(tmp_path: Path) -> None:
             load_model(model, device="cpu")
 
 
-def test_a_hub_model_is_what_find_in_cache_gives(sam_folder: Path, tmp_path: Path) -> None:
-    put_into_cache(sam_folder, "facebook/sam-vit-base", tmp_path / "cache")
-    folder = tmp_path / "cache" / "models--facebook--sam-vit-base" / "snapshots" / COMMIT
-    expected = HubModel("facebook/sam-vit-base", COMMIT, folder)
-    assert hub_module.find_in_cache(("facebook/sam-vit-base",)) == expected
+def test_a_model_downloaded_from_a_hub_segments_when_the_hub_is_gone(
+    sam_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    description = describe("medsam-vit-b")
+    with small_hub() as server:
+        use_hub(server.endpoint, monkeypatch)
+        files = {path.name: path.read_bytes() for path in sam_folder.iterdir()}
+        server.publish("wanglab/medsam-vit-base", files, COMMIT)
+        downloaded = download_weights(description)
+        assert verify_weights(description) is WeightsState.VERIFIED
+    model = load_model("medsam-vit-b", "cpu", "float32")
+    assert downloaded.revision == model.identity.revision == COMMIT
+    assert model.identity.weights_sha256 == hashlib.sha256(files["model.safetensors"]).hexdigest()
+    same = load_model(sam_folder, "cpu", "float32", preprocessing="medsam")
+    answers = [each.decode(each.encode([image()])[0], [BOX]).logits for each in (model, same)]
+    np.testing.assert_array_equal(*answers)
