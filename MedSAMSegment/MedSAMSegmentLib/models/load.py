@@ -55,8 +55,8 @@ def load_model(
             f"There is no preprocessing {preprocessing!r}. Use one of: {', '.join(get_args(PreprocessingName))}."
         )
     # An id wins over a file of the same name in the current folder: what it means must not depend on the folder.
-    if name not in load_descriptions() and Path(name).exists():
-        return _load_local(Path(name).resolve(), device, precision, preprocessing)
+    if name not in load_descriptions() and _exists(Path(name)):
+        return _load_local(Path(name), device, precision, preprocessing)
     description = describe(name)
     if preprocessing not in (None, description.preprocessing):
         raise InvalidOptionError(
@@ -81,15 +81,26 @@ def _load_described(model: ModelDescription, device: str, precision: str) -> Seg
     return _sam(sam_model_from_folder(weights.path.parent), identity, device, precision)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    # A name that no file can have, such as one that is too long.
+    except (OSError, ValueError):
+        return False
+
+
 def _load_local(path: Path, device: str, precision: str, preprocessing: PreprocessingName | None) -> SegmentationModel:
+    # Links in the hub's cache keep their names; "." gets one.
+    path = path.resolve() if path.is_dir() else path.absolute()
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         path = path.parent
-    guessed: PreprocessingName = "medsam" if "medsam" in path.name.lower() else "sam"
+    name, revision = _name_and_revision(path)
+    guessed: PreprocessingName = "medsam" if "medsam" in name.lower() else "sam"
     if path.is_dir():
         _check_is_vit(path, preprocessing)
         check_sam_folder(path)
         device, precision = _chosen(device, precision)
-        identity = ModelIdentity(path.name, "local", sha256_of(path / WEIGHTS), preprocessing or guessed)
+        identity = ModelIdentity(name, revision, sha256_of(path / WEIGHTS), preprocessing or guessed)
         return _sam(sam_model_from_folder(path), identity, device, precision)
 
     device, precision = _chosen(device, precision)
@@ -105,7 +116,7 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
                 f"{path} holds LiteMedSAM, which takes its own preprocessing, and {preprocessing!r} was asked for. "
                 "Leave it out."
             )
-        identity = ModelIdentity(path.name, "local", sha256_of(path), "lite-medsam")
+        identity = ModelIdentity(name, revision, sha256_of(path), "lite-medsam")
         return LiteMedSam.from_state_dict(tensors, identity, device, precision)
     if not is_original_sam(tensors):
         raise WeightsError(
@@ -113,8 +124,16 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
             f"{next(iter(tensors))!r}. For a file in Hugging Face format give its folder, with {CONFIG}."
         )
     _check_is_vit(path, preprocessing)
-    identity = ModelIdentity(path.name, "local", sha256_of(path), preprocessing or guessed)
+    identity = ModelIdentity(name, revision, sha256_of(path), preprocessing or guessed)
     return _sam(sam_model_from_original(tensors), identity, device, precision)
+
+
+def _name_and_revision(path: Path) -> tuple[str, str]:
+    """What a local model is called; a folder of the hub's cache, named after a commit, as its repository."""
+    repository = path.parent.parent.name
+    if path.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "/", 1), path.name
+    return path.name, "local"
 
 
 def _chosen(device: str, precision: str) -> tuple[str, str]:

@@ -85,6 +85,31 @@ def test_the_weights_file_of_a_folder_stands_for_the_folder(sam_folder: Path) ->
     assert model.identity.model_id == "my-sam"
 
 
+def test_a_folder_of_the_hubs_cache_is_called_after_its_repository(sam_folder: Path, tmp_path: Path) -> None:
+    put_into_cache(sam_folder, "wanglab/medsam-vit-base", tmp_path / "cache")
+    snapshot = tmp_path / "cache" / "models--wanglab--medsam-vit-base" / "snapshots" / COMMIT
+    blob = tmp_path / "blob"
+    (snapshot / "model.safetensors").rename(blob)
+    (snapshot / "model.safetensors").symlink_to(blob)
+    for path in (snapshot, snapshot / "model.safetensors"):
+        identity = load_model(path, device="cpu").identity
+        assert (identity.model_id, identity.revision) == ("wanglab/medsam-vit-base", COMMIT)
+        assert identity.preprocessing == "medsam"
+
+
+def test_paths_may_have_spaces_and_letters_of_any_script(sam_folder: Path, tmp_path: Path) -> None:
+    folder = sam_folder.rename(tmp_path / "Modèles du foie 肝")
+    assert load_model(folder, device="cpu").identity.model_id == "Modèles du foie 肝"
+    file = tmp_path / "Gewichte für MedSAM.pth"
+    file.write_bytes(ORIGINAL.read_bytes())
+    assert load_model(file, device="cpu").identity.preprocessing == "medsam"
+
+
+def test_the_current_folder_has_a_name(sam_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sam_folder)
+    assert load_model(".", device="cpu").identity.model_id == "my-sam"
+
+
 def test_an_original_checkpoint_and_its_saved_conversion_answer_alike(tmp_path: Path) -> None:
     from MedSAMSegmentLib.models.checkpoint_file import read_tensors
     from MedSAMSegmentLib.models.original_checkpoint import sam_model_from_original
@@ -163,6 +188,8 @@ def test_imported_weights_that_change_afterwards_are_refused(sam_folder: Path) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ({"model": "x" * 5000}, "Use one of: lite-medsam"),
+        ({"model": "a\0b"}, "Use one of: lite-medsam"),
         ({"model": "no-such-model"}, "lite-medsam, medsam-vit-b, sam-vit-b, sam-vit-l, sam-vit-h"),
         ({"device": "tpu"}, "auto, cpu, cuda, mps"),
         ({"device": "cpu", "precision": "int8"}, "auto, float32, bfloat16, float16"),
