@@ -6,6 +6,7 @@ Only ``config.json`` and ``model.safetensors`` are ever fetched: safetensors can
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _download_one(repository: str, progress: Progress | None, cancelled: Callabl
     hub = require("huggingface_hub")
     _raise_if(cancelled)
     with _quiet(), _plain_http():
-        config = Path(hub.hf_hub_download(repository, CONFIG))
+        config = Path(hub.hf_hub_download(repository, CONFIG, tqdm_class=_reporting_bar(None, cancelled)))
         # The weights of the same commit, should somebody push meanwhile.
         revision = config.parent.name
         bar = _reporting_bar(progress, cancelled)
@@ -151,11 +152,11 @@ def _download_one(repository: str, progress: Progress | None, cancelled: Callabl
             remember_arrival(weights)
         else:
             check_sha256(weights, expected)
-    except WeightsError:
+    except WeightsError as error:
         # Or the cache would hand out the same damaged file again.
         weights.resolve().unlink(missing_ok=True)
         weights.unlink(missing_ok=True)
-        raise
+        raise WeightsError(f"{WEIGHTS} was damaged: its SHA-256 is not {expected}. Download it again.") from error
     return HubModel(repository, revision, weights.parent)
 
 
@@ -169,6 +170,10 @@ def _reporting_bar(progress: Progress | None, cancelled: Callable[[], bool] | No
     from tqdm import tqdm
 
     class ReportingBar(tqdm):
+        # Left to itself, tqdm starts a thread, and a lock between processes starts a process: of Slicer, inside Slicer.
+        monitor_interval = 0
+        _lock = threading.RLock()
+
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
             # A disabled bar does not count: let it draw into nothing instead.

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -125,6 +126,24 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server: SmallHub) -> Non
     assert ranges[1] is not None
     # Whole pieces are kept.
     assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 2 * 2**20
+
+
+def test_a_download_starts_no_thread_and_no_lock_between_processes(server: SmallHub) -> None:
+    """Either would start something that is hard to be rid of inside 3D Slicer."""
+    bars: list[type] = []
+    original = hub_module._reporting_bar
+
+    def seen(*arguments: object) -> type:
+        bars.append(original(*arguments))  # type: ignore[arg-type]
+        return bars[-1]
+
+    server.publish(FIRST, FILES, COMMIT)
+    before = set(threading.enumerate())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_module, "_reporting_bar", seen)
+        download((FIRST,))
+    assert not any(thread.name.startswith("tqdm") for thread in set(threading.enumerate()) - before)
+    assert isinstance(bars[0].get_lock(), type(threading.RLock()))  # type: ignore[attr-defined]
 
 
 def test_cancelling_in_the_middle_leaves_no_model_and_it_can_be_downloaded_later(
