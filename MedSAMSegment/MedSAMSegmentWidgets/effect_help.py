@@ -18,7 +18,7 @@ def help_text() -> str:
     """HTML."""
     keys = "".join(f"<li><b>{key}:</b> {_ACTIONS[action]}</li>" for action, key in SHORTCUTS.items())
     return _(
-        "<html>Segment what is in a box with MedSAM or SAM."
+        "<html>Draw a box in a slice view: what is in it goes into the segment.<br>"
         "<p><ul style='margin: 0'>"
         "<li><b>Drag with the left button in a slice view:</b> draw a box; its content goes into the selected segment."
         "<li><b>Drag a handle of the box:</b> correct it; the result follows."

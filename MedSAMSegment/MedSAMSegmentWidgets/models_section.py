@@ -51,7 +51,7 @@ class ModelsSection:
         self._progress = progress
         self._changed = changed
         self._models = list(load_descriptions().values())
-        set_up_table(ui.modelsTable, [_("Model"), _("Licence"), _("Size"), _("Prompts"), _("State")])
+        set_up_table(ui.modelsTable, [_("Model"), _("State"), _("Size"), _("Prompts"), _("Licence")])
         self._connections = Connections()
         for button, slot in (
             (ui.downloadButton, self._download),
@@ -78,10 +78,10 @@ class ModelsSection:
             [
                 [
                     model.title + (" ★" if model.id == default else ""),
-                    model.licence,
+                    self._state(model),
                     f"{model.byte_count / 1e6:.0f} MB",
                     ", ".join(model.prompts),
-                    self._state(model),
+                    model.licence,
                 ]
                 for model in self._models
             ],

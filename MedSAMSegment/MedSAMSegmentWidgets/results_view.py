@@ -23,8 +23,11 @@ class ResultsView:
         self._ui = ui
         self._result: RoiJobResult | None = None
         self._doubtful: list[DoubtfulSlice] = []
-        set_up_table(ui.resultTable, [_("Segment"), _("Voxels"), _("Volume (mL)"), _("Diameter (mm)"), _("Confidence")])
+        set_up_table(ui.resultTable, [_("Segment"), _("mL"), _("mm"), _("Confidence"), _("Voxels")])
         set_up_table(ui.reviewTable, [_("Segment"), _("Position (R, A, S mm)"), _("Confidence")])
+        tips = (_("Name of the segment"), _("Volume"), _("Largest axial diameter"), _("The model's own estimate"), "")
+        for column, tip in enumerate(tips):
+            ui.resultTable.horizontalHeaderItem(column).setToolTip(tip)
         self._connections = Connections()
         self._connections.add(ui.show3DButton, "clicked()", self._show_3d)
         self._connections.add(ui.reviewTable, "cellClicked(int,int)", self._jump)
@@ -48,7 +51,7 @@ class ResultsView:
         fill_table(
             self._ui.resultTable,
             [
-                [row.name, f"{row.voxels}", f"{row.volume_ml:.2f}", f"{row.diameter_mm:.1f}", f"{row.confidence:.2f}"]
+                [row.name, f"{row.volume_ml:.2f}", f"{row.diameter_mm:.1f}", f"{row.confidence:.2f}", f"{row.voxels}"]
                 for row in result.rows
             ],
         )

@@ -26,7 +26,8 @@ def start_placing_roi() -> Any:
     display = node.GetDisplayNode()
     display.SetFillVisibility(False)
     display.SetHandlesInteractive(True)
-    display.SetRotationHandleVisibility(True)
+    # Its rings would lie over the structure, and take the drags of boxes. The module Markups shows them.
+    display.SetRotationHandleVisibility(False)
     display.SetTranslationHandleVisibility(True)
     display.SetScaleHandleVisibility(True)
     selection = slicer.app.applicationLogic().GetSelectionNode()

@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-_ROW_PIXELS = 26
+_ROW_PIXELS = 24
 
 
 def set_up_table(table: Any, headers: Sequence[str]) -> None:
@@ -18,6 +18,7 @@ def set_up_table(table: Any, headers: Sequence[str]) -> None:
     table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
     table.setSelectionMode(qt.QAbstractItemView.SingleSelection)
     table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(_ROW_PIXELS)
     table.horizontalHeader().setStretchLastSection(True)
     fill_table(table, [])
 

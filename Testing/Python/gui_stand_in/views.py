@@ -1,0 +1,66 @@
+"""Slice views without pixels: a real slice node and logic in a widget of a fixed size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from PySide6 import QtWidgets
+
+from gui_stand_in.strict_qt import strict
+
+SIDE = 256
+"""Display pixels of every view, both ways."""
+
+_COLORS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+
+
+class _SliceView:
+    def scheduleRender(self) -> None:
+        """There is nothing to draw on."""
+
+
+class _SliceWidget(QtWidgets.QWidget):
+    """``qMRMLSliceWidget``, and the actors that were added to it."""
+
+    def __init__(self, scene: Any, name: str) -> None:
+        super().__init__()
+        self._node = scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        if self._node is None:
+            self._node = slicer.vtkMRMLSliceNode()
+            self._node.SetSingletonTag(name)
+            self._node.SetName(name)
+            self._node.SetLayoutName(name)
+            self._node = scene.AddNode(self._node)
+        self._node.SetOrientation(_COLORS[name])
+        self._node.SetDimensions(SIDE, SIDE, 1)
+        self._node.SetFieldOfView(SIDE / 2, SIDE / 2, 1.0)
+        self._node.UpdateMatrices()
+        self._view = _SliceView()
+        self._actors: list[Any] = []
+
+    def mrmlSliceNode(self) -> Any:
+        return self._node
+
+    def sliceView(self) -> Any:
+        return self._view
+
+    def actors(self) -> list[Any]:
+        """For tests: what is drawn over the slice."""
+        return list(self._actors)
+
+
+_StrictSliceWidget = strict(_SliceWidget, "qMRMLSliceWidget")
+
+
+class LayoutManager:
+    """``slicer.app.layoutManager()``: three slice views."""
+
+    def __init__(self, scene: Any) -> None:
+        self._widgets = {name: _StrictSliceWidget(scene, name) for name in _COLORS}
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(self._widgets)
+
+    def sliceWidget(self, name: str) -> Any:
+        return self._widgets[name]
