@@ -1,8 +1,8 @@
 """LiteMedSAM's encoder as its authors run it: the baseline of the encoder benchmark, for no other use.
 
 The arithmetic of ``tiny_vit_sam.py`` in the LiteMedSAM branch of https://github.com/bowang-lab/MedSAM (Apache-2.0),
-step by step and in its order: batch norms of their own, explicit softmax, images and token lists transposed into each other.
-Names of parameters are the published ones.
+step by step and in its order: batch norms of their own, explicit softmax, images and token lists transposed into each
+other. Names of parameters are the published ones.
 """
 
 from __future__ import annotations
