@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import resource
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+_MATRIX_INSTRUCTIONS = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "bf16"}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def describe_machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": cpu,
         "cores": os.cpu_count(),
-        "matrix_instructions": sorted(flags & {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}),
+        "matrix_instructions": sorted(flags & _MATRIX_INSTRUCTIONS),
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -34,6 +35,8 @@ def describe_machine() -> dict[str, Any]:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident size of this process so far."""
+    """Largest resident size of this process so far; not on Windows."""
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
