@@ -37,7 +37,9 @@ def models(
     for row in rows:
         print(f"{row['id']}: {row['title']}, {row['licence']}, {row['megabytes']} MB, prompts: {row['prompts']}")
         print(f"    for {row['suits']}")
-        print(f"    {row['state']}" + (f": {row['weights']}" if row["weights"] else ""))
+        print(f"    {row['state']}: {row['weights'] or row['note']}")
+        if row["weights"] and row["note"] != "ready":
+            print(f"    {row['note']}")
 
 
 @models_app.command()
@@ -106,6 +108,7 @@ def _row(model: ModelDescription) -> dict[str, str]:
         "megabytes": f"{model.byte_count / 1e6:.0f}",
         "prompts": ", ".join(model.prompts),
         "suits": model.suits,
-        "state": status.text,
+        "state": status.state.value,
+        "note": status.text,
         "weights": "" if status.weights is None else str(status.weights.path),
     }
