@@ -26,9 +26,7 @@ def check_output(path: Path, suffixes: tuple[str, ...], inputs: tuple[Path, ...]
     if not path.name.lower().endswith(suffixes):
         raise InvalidOutputError(f"{path} cannot be written: the name must end with {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
-        raise InvalidOutputError(
-            f"{path} cannot be written: there is no folder {path.parent.absolute()}. Create it."
-        )
+        raise InvalidOutputError(f"{path} cannot be written: there is no folder {path.parent.absolute()}. Create it.")
     if path.is_dir():
         raise InvalidOutputError(f"{path} cannot be written: it is a folder. Give the name of a file.")
     for other in inputs:
