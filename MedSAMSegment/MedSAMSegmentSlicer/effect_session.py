@@ -13,6 +13,14 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, layer_thickness, planes_through
+from MedSAMSegmentSlicer.provenance import (
+    Provenance,
+    describe_box,
+    describe_plane,
+    describe_window,
+    identity_fields,
+    tag_segment,
+)
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
 from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, reference_grid, segment_mask
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
@@ -221,7 +229,10 @@ class EffectSession:
                 for segment_id, answer in zip(ids, answers, strict=True)
                 for edit in self._edits(segment_id, answer, settings.mode, nodes)
             ]
-            self._events.written(Written(self._writer.write(edits), answers))
+            results = self._writer.write(edits)
+            for segment_id, roi, answer in zip(ids, rois, answers, strict=True):
+                _tag(nodes, segment_id, roi, answer, settings)
+            self._events.written(Written(results, answers))
 
         self.forget_box()
         self._submit(settings, requests, done, whole=settings.scope == "structure")
@@ -265,6 +276,7 @@ class EffectSession:
                 # What the same box had added counts as not there: it would go again with the next correction.
                 before = before & ~_overlap(last.added, block)
             results = self._writer.write(edits)
+            _tag(nodes, nodes.segment_id, roi, answers[0], settings)
             self._last_box = _LastBox(nodes, self._added(nodes, block, before))
             self._events.written(Written(results, answers))
 
@@ -357,6 +369,22 @@ class EffectSession:
         if self._volume is None or self._volume[0] != stamp:
             self._volume = (stamp, volume_from_node(nodes.volume))
         return self._volume[1]
+
+
+def _tag(nodes: EditorNodes, segment_id: str, roi: Roi, answer: PromptAnswer, settings: EffectSettings) -> None:
+    """Write onto the segment what it was made with; of several prompts, the last."""
+    if settings.mode == EditMode.SUBTRACT.value or answer.block is None:
+        return
+    whole = settings.scope == "structure"
+    provenance = Provenance(
+        **identity_fields(answer.identity),
+        prompt=describe_box(roi.box),
+        plane=f"{len(answer.slices)} slices" if len(answer.slices) > 1 else describe_plane(answer.slices[0].plane),
+        window=describe_window(answer.window),
+        level=settings.level if whole else "slice",
+        predicted_iou=f"{answer.predicted_iou:.3f}",
+    )
+    tag_segment(nodes.segmentation.GetSegmentation().GetSegment(segment_id), provenance)
 
 
 def _overlap(part: MaskBlock, of: MaskBlock) -> Any:

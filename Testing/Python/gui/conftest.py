@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gui_stand_in.install import in_real_slicer, install
+from gui_stand_in.install import in_real_slicer, install, uninstall
 
 if not in_real_slicer():
     install()
@@ -181,11 +181,15 @@ class IdentifiedThresholdModel(ThresholdModel):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _registered() -> None:
-    if not in_real_slicer():
-        import MedSAMSegment
+def _registered() -> Iterator[None]:
+    if in_real_slicer():
+        yield
+        return
+    import MedSAMSegment
 
-        MedSAMSegment.registerEffect()
+    MedSAMSegment.registerEffect()
+    yield
+    uninstall()
 
 
 @pytest.fixture

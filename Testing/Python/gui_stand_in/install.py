@@ -54,6 +54,25 @@ def install() -> None:
     _set_up_scene(slicer)
 
 
+def uninstall() -> None:
+    """Let go of everything while Python still can: Qt and VTK objects that outlive it crash at exit."""
+    import gc
+
+    import slicer
+    from PySide6 import QtCore
+
+    from gui_stand_in import scripted_effect
+
+    slicer.mrmlScene.Clear(True)
+    for effect in scripted_effect.EffectFactory.instance().registeredEffects():
+        effect.self().cleanup()
+    scripted_effect.EffectFactory._instance = None
+    slicer.app._layout = None
+    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+    gc.collect()
+    slicer.app._qt.shutdown()
+
+
 def _module(name: str, **members: Any) -> None:
     module = types.ModuleType(name)
     vars(module).update({key: value for key, value in members.items() if not key.startswith("__")})

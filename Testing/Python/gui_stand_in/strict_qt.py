@@ -26,20 +26,31 @@ def _property_names(cls: type) -> frozenset[str]:
 def _signal(widget: QtCore.QObject, signature: str) -> Any:
     """The bound signal of a C++ signature; None, with a line on stderr, if there is none: as PythonQt does."""
     normalized = QtCore.QMetaObject.normalizedSignature(signature).data().decode()
-    name, _, arguments = normalized.partition("(")
-    meta = widget.metaObject()
-    if meta.indexOfSignal(normalized) < 0:
-        # Signals of Python classes that carry VTK objects are declared with `object`.
-        declared = [meta.method(n) for n in range(meta.methodCount())]
-        known = [bytes(method.name()).decode() for method in declared if "PyObject" in str(method.methodSignature())]
-        if name not in known:
-            print(f"QObject::connect: No such signal {type(widget).__name__}::{signature}", file=sys.stderr)
-            return None
+    if widget.metaObject().indexOfSignal(normalized) < 0:
+        print(f"QObject::connect: No such signal {type(widget).__name__}::{signature}", file=sys.stderr)
+        return None
+    name, _, arguments = normalized.rstrip(")").partition("(")
     bound = getattr(widget, name)
     try:
-        return bound[arguments.rstrip(")")] if arguments.rstrip(")") else bound
+        return bound[arguments] if arguments else bound
     except (KeyError, IndexError, TypeError):
         return bound
+
+
+class Signals:
+    """Signals of the stand-in's own widgets: `_signatures` are known, `announce` calls who has connected to one.
+
+    Not PySide's: emitting one of those from Python 3.11 takes a reference to True too many.
+    """
+
+    _signatures: tuple[str, ...] = ()
+
+    def announce(self, signature: str, *arguments: Any) -> None:
+        if QtCore.QObject.signalsBlocked(self):  # type: ignore[arg-type]
+            return
+        for known, _slot, call in list(self.__dict__.get("_slots", [])):
+            if known == signature:
+                call(*arguments)
 
 
 class _Strict:
@@ -71,27 +82,31 @@ class _Strict:
         if signature.startswith(_SIGNAL_CODE):
             # PySide's own signals end up here.
             return QtCore.QObject.connect(self, signature, slot, *options)
-        bound = _signal(self, signature)
-        if bound is None:
+        own = signature in getattr(self, "_signatures", ())
+        bound = None if own else _signal(self, signature)
+        if bound is None and not own:
             return False
         takes = _argument_count(slot)
         given = 0 if signature.endswith("()") else signature.count(",") + 1
         used = given if takes is None else min(given, takes)
 
-        def call(*arguments: Any) -> None:
-            slot(*arguments[:used])
+        slots = self.__dict__.setdefault("_slots", [])
 
-        self.__dict__.setdefault("_slots", []).append((signature, slot, bound, call))
-        bound.connect(call)
+        def call(*arguments: Any) -> None:
+            if entry in slots:
+                slot(*arguments[:used])
+
+        entry = (signature, slot, call)
+        slots.append(entry)
+        if bound is not None:
+            bound.connect(call)
         return True
 
     def _disconnect(self, signature: str, slot: Callable[..., Any]) -> bool:
-        if signature.startswith(_SIGNAL_CODE):
-            return QtCore.QObject.disconnect(self, signature, slot)
+        # PySide's own disconnection takes, from Python 3.11, a reference to True too many: ours is a word in a list.
         slots = self.__dict__.get("_slots", [])
         for entry in slots:
-            if entry[0] == signature and entry[1] == slot:
-                entry[2].disconnect(entry[3])
+            if entry[:2] == (signature, slot):
                 slots.remove(entry)
                 return True
         return False

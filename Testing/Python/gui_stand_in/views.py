@@ -27,7 +27,8 @@ class _SliceWidget(QtWidgets.QWidget):
         super().__init__()
         self._node = scene.GetSingletonNode(name, "vtkMRMLSliceNode")
         if self._node is None:
-            self._node = slicer.vtkMRMLSliceNode()
+            self._node = scene.CreateNodeByClass("vtkMRMLSliceNode")
+            self._node.UnRegister(None)
             self._node.SetSingletonTag(name)
             self._node.SetName(name)
             self._node.SetLayoutName(name)
@@ -57,6 +58,7 @@ class LayoutManager:
     """``slicer.app.layoutManager()``: three slice views."""
 
     def __init__(self, scene: Any) -> None:
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         self._widgets = {name: _StrictSliceWidget(scene, name) for name in _COLORS}
 
     def sliceViewNames(self) -> tuple[str, ...]:

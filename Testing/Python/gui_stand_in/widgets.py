@@ -7,11 +7,11 @@ from typing import Any
 
 from PySide6 import QtCore, QtWidgets
 
-from gui_stand_in.strict_qt import strict
+from gui_stand_in.strict_qt import Signals, strict
 
 
-class _CollapsibleButton(QtWidgets.QWidget):
-    contentsCollapsed = QtCore.Signal(bool)
+class _CollapsibleButton(Signals, QtWidgets.QWidget):
+    _signatures = ("contentsCollapsed(bool)",)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -24,7 +24,7 @@ class _CollapsibleButton(QtWidgets.QWidget):
     def _set_collapsed(self, value: bool) -> None:
         if value != self._is_collapsed:
             self._is_collapsed = value
-            self.contentsCollapsed.emit(value)
+            self.announce("contentsCollapsed(bool)", value)
 
     def _text(self) -> str:
         return self._title
@@ -46,8 +46,8 @@ def _number(name: str, kind: type) -> Any:
     return QtCore.Property(kind, get, set_)
 
 
-class _SliderWidget(QtWidgets.QWidget):
-    valueChanged = QtCore.Signal(float)
+class _SliderWidget(Signals, QtWidgets.QWidget):
+    _signatures = ("valueChanged(double)",)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -59,7 +59,7 @@ class _SliderWidget(QtWidgets.QWidget):
         clipped = min(max(self._numbers["value"], self._numbers["minimum"]), self._numbers["maximum"])
         self._numbers["value"] = clipped
         if clipped != before:
-            self.valueChanged.emit(clipped)
+            self.announce("valueChanged(double)", clipped)
 
     minimum = _number("minimum", float)
     maximum = _number("maximum", float)
@@ -79,7 +79,7 @@ def _option(name: str, kind: str) -> Any:
     return QtCore.Property(kind, get, set_)
 
 
-class _NodeComboBox(QtWidgets.QComboBox):
+class _NodeComboBox(Signals, QtWidgets.QComboBox):
     """Lists the nodes of a scene; follows it, and hides nodes that are hidden from editors."""
 
     nodeTypes = _option("nodeTypes", "QStringList")
@@ -89,8 +89,7 @@ class _NodeComboBox(QtWidgets.QComboBox):
     noneEnabled = _option("noneEnabled", "bool")
     showChildNodeTypes = _option("showChildNodeTypes", "bool")
 
-    currentNodeChanged = QtCore.Signal(object)
-    checkedNodesChanged = QtCore.Signal()
+    _signatures = ("currentNodeChanged(vtkMRMLNode*)", "checkedNodesChanged()")
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
@@ -137,7 +136,7 @@ class _NodeComboBox(QtWidgets.QComboBox):
             node = self._scene.GetNodeByID(node) if self._scene is not None else None
         if node is not self._current:
             self._current = node
-            self.currentNodeChanged.emit(node)
+            self.announce("currentNodeChanged(vtkMRMLNode*)", node)
 
     def checkedNodes(self) -> tuple[Any, ...]:
         return tuple(node for node in self.nodes() if node in self._checked)
@@ -146,7 +145,7 @@ class _NodeComboBox(QtWidgets.QComboBox):
         checked = state == QtCore.Qt.CheckState.Checked
         if checked != (node in self._checked):
             (self._checked.append if checked else self._checked.remove)(node)
-            self.checkedNodesChanged.emit()
+            self.announce("checkedNodesChanged()")
 
 
 class _MrmlWidget(QtWidgets.QWidget):

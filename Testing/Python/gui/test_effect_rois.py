@@ -1,0 +1,191 @@
+"""ROI markups with the effect: preview, apply, revert, correction of the drawn box."""
+
+import time
+
+import numpy as np
+import pytest
+import slicer
+
+from MedSAMSegmentSlicer.roi_selection import choose_rois
+from MedSAMSegmentWidgets.effect_parameters import ROI_ROLE
+
+
+@pytest.fixture
+def roi(workplace):
+    """Around the left half of the brick, all layers."""
+    made = workplace.add_roi("Half", workplace.ras(37, 30, 3.5), (15.0, 30.0, 16.0))
+    workplace.scripted_effect.setNodeReference("ROI", made)
+    return made
+
+
+def _half(workplace, *layers):
+    expected = workplace.bright(*layers)
+    expected[:, :, 45:] = False
+    return expected
+
+
+def test_apply_segments_the_roi_on_the_current_slice(workplace, roi):
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    np.testing.assert_array_equal(workplace.voxels(), _half(workplace, 3))
+
+
+@pytest.mark.parametrize("scope", ["slices", "structure"])
+def test_apply_segments_all_slices_that_the_roi_crosses_in_one_undo_state(workplace, roi, scope):
+    workplace.scripted_effect.setParameter("Scope", scope)
+    workplace.scripted_effect.setParameter("Level", "fast")
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    found = workplace.voxels()
+    if scope == "slices":
+        np.testing.assert_array_equal(found, _half(workplace, 2, 3, 4, 5))
+    else:
+        assert found[2:6].any()
+        assert not found[:, :, 45:].any()
+    workplace.editor.undo()
+    assert not workplace.voxels().any()
+
+
+def test_a_rotated_roi_has_its_cross_section_boxed(workplace, roi):
+    import vtk
+
+    turn = vtk.vtkTransform()
+    turn.Translate(*workplace.ras(45, 30, 3.5))
+    turn.RotateZ(90.0)
+    roi.SetAndObserveObjectToNodeMatrix(turn.GetMatrix())
+    roi.SetSize([10.0, 60.0, 16.0])
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    # Turned by 90° it is 60 mm wide and 10 mm high.
+    expected = workplace.bright(3)
+    expected[:, :25] = False
+    expected[:, 36:] = False
+    np.testing.assert_array_equal(workplace.voxels(), expected)
+
+
+def test_several_rois_become_one_segment_each_named_and_coloured_after_them(workplace, roi):
+    other = workplace.add_roi("Rest", workplace.ras(52, 30, 3.5), (14.0, 30.0, 16.0))
+    other.GetDisplayNode().SetSelectedColor(0.25, 0.5, 0.75)
+    choose_rois(workplace.editor.mrmlSegmentEditorNode(), ROI_ROLE, [roi, other])
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    segmentation = workplace.segmentation.GetSegmentation()
+    half, rest = (segmentation.GetSegmentIdBySegmentName(name) for name in ("Half", "Rest"))
+    np.testing.assert_array_equal(workplace.voxels(half), _half(workplace, 3))
+    np.testing.assert_array_equal(workplace.voxels(rest), workplace.bright(3) & ~_half(workplace, 3))
+    np.testing.assert_allclose(segmentation.GetSegment(rest).GetColor(), (0.25, 0.5, 0.75))
+    assert not workplace.voxels().any()
+
+
+def test_apply_without_an_roi_says_what_to_do(workplace):
+    workplace.effect.panel.apply.click()
+    assert "No ROI is chosen" in workplace.effect.panel.status.text
+    assert not workplace.effect.controller.is_busy
+
+
+def test_dragging_a_handle_shows_the_mask_and_writes_nothing(workplace, roi):
+    roi.InvokeEvent(roi.PointStartInteractionEvent)
+    roi.SetCenter(list(workplace.ras(40, 30, 3.5)))
+    roi.InvokeEvent(roi.PointModifiedEvent)
+    workplace.wait(lambda: workplace.effect.panel.confidence.text == "0.90")
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+    workplace.run_events(0.1)
+    assert not workplace.voxels().any()
+
+
+def test_while_a_handle_is_dragged_the_newest_position_wins_and_there_is_no_queue(workplace, roi, model, monkeypatch):
+    workplace.run_events(0.5)  # what is prepared when the view settles is done
+    decode = model.decode
+
+    def slow_decode(*arguments, **options):
+        time.sleep(0.2)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(model, "decode", slow_decode)
+    previewed = []
+    show = workplace.effect.controller._show_answer
+    monkeypatch.setattr(
+        workplace.effect.controller, "_show_answer", lambda answer: (previewed.append(answer), show(answer))
+    )
+    roi.InvokeEvent(roi.PointStartInteractionEvent)
+    before = len(model.decoded)
+    for step in range(40):
+        roi.SetCenter(list(workplace.ras(37 + step / 8, 30, 3.5)))
+    workplace.wait(lambda: bool(previewed))
+    # The first position, at which the model was when the others came, and the last: not one after the other.
+    assert len(model.decoded) - before <= 3
+    last_center = previewed[-1].slices[0].box.x_min + 7.5
+    assert abs(last_center - (37 + 39 / 8)) < 0.6
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+
+
+def test_revert_puts_the_roi_back_to_where_it_was_before_the_drag(workplace, roi):
+    center, size = list(roi.GetCenter()), list(roi.GetSize())
+    roi.InvokeEvent(roi.PointStartInteractionEvent)
+    roi.SetCenter(list(workplace.ras(50, 35, 3.5)))
+    roi.SetSize([5.0, 5.0, 5.0])
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+    workplace.effect.panel.revert.click()
+    np.testing.assert_allclose(roi.GetCenter(), center)
+    np.testing.assert_allclose(roi.GetSize(), size)
+
+
+def test_correcting_the_drawn_box_takes_back_what_it_had_added(workplace):
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box.InvokeEvent(box.PointStartInteractionEvent)
+    center, size = list(box.GetCenter()), list(box.GetSize())
+    # Voxels 25 to 65 become 25 to 45.
+    box.SetCenter([center[0] + 10.0, center[1], center[2]])
+    box.SetSize([size[0] - 20.0, size[1], size[2]])
+    box.InvokeEvent(box.PointModifiedEvent)
+    box.InvokeEvent(box.PointEndInteractionEvent)
+    workplace.wait()
+    expected = workplace.bright(3)
+    expected[:, :, 46:] = False
+    found = workplace.voxels()
+    assert not found[:, :, 47:].any()
+    np.testing.assert_array_equal(found[:, :, :45], expected[:, :, :45])
+    workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+
+
+def test_the_drawn_box_stays_in_the_scene_but_not_in_node_selectors(workplace):
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    assert box.GetScene() is slicer.mrmlScene
+    assert box.GetHideFromEditors()
+    first = box.GetID()
+    workplace.draw((30, 15), (65, 45))
+    workplace.wait()
+    assert workplace.scripted_effect.nodeReference("DrawnBox").GetID() == first
+
+
+def test_a_press_on_an_roi_handle_is_left_to_the_markup(workplace, roi, monkeypatch):
+    monkeypatch.setattr("MedSAMSegmentWidgets.effect_controller.pointer_is_on_a_handle", lambda _scene: True)
+    assert workplace.event("LeftButtonPressEvent", workplace.xy(25, 15)) is False
+    assert workplace.event("MouseMoveEvent", workplace.xy(65, 45)) is False
+    assert workplace.event("LeftButtonReleaseEvent", workplace.xy(65, 45)) is False
+    assert not workplace.effect.controller.is_busy
+
+
+def test_new_roi_is_placed_with_the_mouse_while_the_effect_stays_active(workplace):
+    workplace.effect.panel.new_roi.click()
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    workplace.effect.interactionNodeModified(interaction)
+    assert workplace.editor.activeEffect() is not None
+    assert workplace.event("LeftButtonPressEvent", workplace.xy(25, 15)) is False
+    assert workplace.scripted_effect.nodeReference("ROI") is not None
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+
+
+def test_another_mouse_mode_deactivates_the_effect(workplace):
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetCurrentInteractionMode(interaction.AdjustWindowLevel)
+    if workplace.editor.activeEffect() is not None:
+        workplace.effect.interactionNodeModified(interaction)
+    assert workplace.editor.activeEffect() is None
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
