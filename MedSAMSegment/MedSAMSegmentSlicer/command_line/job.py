@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentLib.geometry.box_around import check_thickness
 from MedSAMSegmentLib.geometry.free_plane import plane_through
 from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS
 from MedSAMSegmentLib.geometry.volume import Volume
@@ -38,7 +39,8 @@ from MedSAMSegmentSlicer.provenance import (
     identity_fields,
     tag_segment,
 )
-from MedSAMSegmentSlicer.roi_nodes import Roi, read_rois
+from MedSAMSegmentSlicer.roi_files import read_rois
+from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, read_segmentation, write_segmentation
@@ -71,6 +73,7 @@ class SegmentJob:
     mask_options: MaskOptions = field(default_factory=MaskOptions)
     series: str | None = None
     preview: Path | None = None
+    thickness: float | None = None
 
 
 def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> JobReport:
@@ -86,7 +89,7 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> Job
     """
     start = time.perf_counter()
     slices = _check(job)
-    rois = [roi for path in job.rois for roi in read_rois(path)]
+    rois = [roi for path in job.rois for roi in read_rois(path, job.thickness)]
     progress(0.02, "Reading the volume")
     volume = read_volume(job.volume, job.series)
     progress(0.05, "Loading the model")
@@ -107,6 +110,7 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     if job.preview is not None:
         check_output(job.preview, PREVIEW_SUFFIXES, inputs)
     check_rule(job.window)
+    check_thickness(job.thickness)
     if job.level not in LEVELS:
         raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
     if _is_oblique(job.plane):

@@ -44,7 +44,11 @@ def segment(
     ],
     roi: Annotated[
         list[Path],
-        typer.Option("--roi", metavar="ROI.mrk.json", help="Markups file; every ROI counts. Repeatable."),
+        typer.Option(
+            "--roi",
+            metavar="ROI.mrk.json",
+            help="Markups file: ROIs, lines (longest diameter), planes, closed curves. Repeatable.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Result: .seg.nrrd (Slicer segmentation) or .nii.gz (labelmap).")
@@ -83,6 +87,12 @@ def segment(
     fill_holes: Annotated[bool, typer.Option("--fill-holes", help="Fill what the segment encloses.")] = False,
     keep_largest: Annotated[bool, typer.Option("--keep-largest", help="Keep only the largest connected part.")] = False,
     smoothing: Annotated[float, typer.Option(metavar="MM", help="Radius of a median filter; 0 for none.")] = 0.0,
+    thickness: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MM", help="Of the ROI that a plane or closed curve stands for. Left out: its shorter side."
+        ),
+    ] = None,
     series: Annotated[
         str | None, typer.Option(metavar="UID", help="Which DICOM series of the folder, if it has several.")
     ] = None,
@@ -113,6 +123,7 @@ def segment(
             mask_options=MaskOptions(threshold, fill_holes, keep_largest, smoothing),
             series=series,
             preview=preview,
+            thickness=thickness,
         )
         report = run(
             job,

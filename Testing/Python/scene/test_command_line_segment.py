@@ -14,7 +14,16 @@ import slicerio
 
 from MedSAMSegmentSlicer.command_line import job as job_module
 from MedSAMSegmentSlicer.command_line.main import main
-from support.files import SPHERE_RADIUS_MM, SPHERE_VOLUME_MM3, roi_markup, sphere_image, write_rois, write_sphere
+from support.files import (
+    SPHERE_CENTER_LPS,
+    SPHERE_RADIUS_MM,
+    SPHERE_VOLUME_MM3,
+    markup,
+    roi_markup,
+    sphere_image,
+    write_rois,
+    write_sphere,
+)
 from support.threshold_model import ThresholdModel
 
 
@@ -133,6 +142,31 @@ def test_a_plane_markup_is_a_plane(medsam_segment, folder):
     oblique = json.loads(medsam_segment(*USUAL, "--plane", "plane.mrk.json", *options).out)["rois"][0]
     layer = json.loads(medsam_segment(*USUAL, "--plane", "0,0,1 0,0,19", *options).out)["rois"][0]
     assert oblique["voxels"] == layer["voxels"] > 0
+
+
+def test_a_line_across_the_sphere_is_as_good_as_an_roi(medsam_segment, folder):
+    left, posterior, superior = SPHERE_CENTER_LPS
+    r = SPHERE_RADIUS_MM + 1
+    write_rois(
+        folder / "Target.mrk.json", markup("Line", (left - r, posterior, superior), (left + r, posterior, superior))
+    )
+    outcome = medsam_segment(
+        *("segment", "ct.nrrd", "--roi", "Target.mrk.json", "--output", "out.seg.nrrd"),
+        *("--window", "50,100", "--level", "fast", "--json"),
+    )
+    (roi,) = json.loads(outcome.out)["rois"]
+    assert roi["name"] == "Target"
+    assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+
+
+def test_the_thickness_of_an_outlines_roi_is_the_users_to_choose(medsam_segment, folder):
+    left, posterior, superior = SPHERE_CENTER_LPS
+    corners = [(left + x, posterior + y, superior) for x, y in ((-12, -12), (12, -12), (12, 12), (-12, 12))]
+    write_rois(folder / "Outline.mrk.json", markup("ClosedCurve", *corners))
+    arguments = ("segment", "ct.nrrd", "--roi", "Outline.mrk.json", "--output", "out.seg.nrrd", "--json")
+    # Layers lie 2 mm apart, at 1 mm above and below the outline's plane, and so on.
+    assert len(json.loads(medsam_segment(*arguments, "--thickness", "8").out)["rois"][0]["slices"]) == 4
+    assert medsam_segment(*arguments, "--thickness", "0").code == 2
 
 
 def test_a_plane_that_misses_the_roi_is_refused(medsam_segment):

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
+from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentSlicer.matrices import to_vtk
-from MedSAMSegmentSlicer.roi_nodes import read_rois, roi_from_node
-from support.files import SPHERE_CENTER_LPS, roi_markup, write_rois
+from MedSAMSegmentSlicer.roi_files import read_rois
+from MedSAMSegmentSlicer.roi_nodes import Roi, add_roi_node, roi_from_node
+from support.files import SPHERE_CENTER_LPS, markup, roi_markup, write_rois
 from support.mrml import parent_transform
-from support.rotations import rotation
+from support.rotations import pose, rotation
 
 
 @pytest.fixture
@@ -95,16 +97,57 @@ def test_a_file_that_slicer_wrote_is_read_back(roi_node, tmp_path):
     )
 
 
-def test_every_roi_of_a_file_counts_and_other_markups_do_not(tmp_path):
-    line = {
-        "type": "Line",
-        "coordinateSystem": "LPS",
-        "controlPoints": [{"id": str(n), "position": [n, 0, 0], "positionStatus": "defined"} for n in (1, 2)],
-    }
-    path = write_rois(tmp_path / "R.mrk.json", roi_markup(), line, roi_markup(size=(1, 2, 3)))
+def test_every_roi_of_a_file_counts_and_so_does_what_can_stand_for_one(tmp_path):
+    # A line from (10, 0, 0) to (16, 8, 0) LPS is the longest diameter, 10 mm, of what lies about (-13, -4, 0) RAS.
+    path = write_rois(
+        tmp_path / "R.mrk.json",
+        roi_markup(),
+        markup("Line", (10, 0, 0), (16, 8, 0)),
+        markup("Fiducial", (1, 2, 3)),
+        markup("Curve", (0, 0, 0), (9, 0, 0), (0, 9, 0)),
+        roi_markup(size=(1, 2, 3)),
+    )
     rois = read_rois(path)
-    assert [roi.name for roi in rois] == ["R", "R_1"]
-    np.testing.assert_allclose(rois[1].box.size_mm, (1, 2, 3))
+    assert [roi.name for roi in rois] == ["R", "R_1", "R_2"]
+    np.testing.assert_allclose(rois[1].box.size_mm, (10, 10, 10))
+    np.testing.assert_allclose(rois[1].box.center_ras, (-13, -4, 0), atol=1e-6)
+    np.testing.assert_allclose(rois[2].box.size_mm, (1, 2, 3))
+
+
+def test_a_thickness_applies_to_the_outlines_of_a_file(tmp_path):
+    outline = markup("ClosedCurve", (0, 0, 5), (20, 0, 5), (20, 30, 5), (0, 30, 5))
+    path = write_rois(tmp_path / "R.mrk.json", outline, roi_markup(size=(1, 2, 3)))
+    outlined, drawn = read_rois(path, thickness_mm=7.0)
+    assert outlined.box.size_mm[2] == pytest.approx(7.0)
+    np.testing.assert_allclose(drawn.box.size_mm, (1, 2, 3))
+
+
+def test_a_file_with_only_points_holds_no_roi(tmp_path):
+    with pytest.raises(InvalidPromptError, match="no ROI"):
+        read_rois(write_rois(tmp_path / "points.mrk.json", markup("Fiducial", (1, 2, 3))))
+
+
+def test_a_line_of_one_point_in_a_file_is_refused_rather_than_passed_over(tmp_path):
+    with pytest.raises(InvalidPromptError, match="not been placed"):
+        read_rois(write_rois(tmp_path / "half.mrk.json", roi_markup(), markup("Line", (1, 2, 3))))
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (20, 30, 40)])
+def test_a_box_becomes_a_markup_that_is_the_same_box(scene, angles):
+    box = OrientedBox(pose(rotation(*angles), origin=(1, 2, 3)), np.array([10.0, 20.0, 30.0]))
+    node = add_roi_node(scene.mrml, Roi("Lesion", box, (0.1, 0.5, 0.9)))
+    back = roi_from_node(node)
+    assert (back.name, back.color) == ("Lesion", pytest.approx((0.1, 0.5, 0.9)))
+    np.testing.assert_allclose(back.box.corners_ras, box.corners_ras, atol=1e-9)
+    assert node.GetNumberOfDefinedControlPoints() == 1
+
+
+def test_a_mirrored_and_scaled_box_becomes_a_markup_in_the_same_place(scene):
+    box = OrientedBox(pose(rotation(0, 0, 30), (0.5, -2.0, 3.0), (1, 2, 3)), np.array([10.0, 20.0, 30.0]))
+    back = roi_from_node(add_roi_node(scene.mrml, Roi("Lesion", box, (1, 0, 0)))).box
+    np.testing.assert_allclose(back.size_mm, (5, 40, 90))
+    there = {tuple(corner) for corner in np.round(back.corners_ras, 6)}
+    assert there == {tuple(corner) for corner in np.round(box.corners_ras, 6)}
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,19 @@ def roi_markup(
     }
 
 
+def markup(kind: str, *points_lps: Sequence[float]) -> dict:
+    """A markup of points, such as a Line or ClosedCurve, as it stands in the list ``markups`` of a .mrk.json."""
+    return {
+        "type": kind,
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "controlPoints": [
+            {"id": str(n), "position": list(point), "positionStatus": "defined"}
+            for n, point in enumerate(points_lps, start=1)
+        ],
+    }
+
+
 def write_rois(path: Path, *markups: dict) -> Path:
     """A .mrk.json with these markups; one default ROI around the sphere if none is given."""
     schema = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"

@@ -1,0 +1,65 @@
+"""ROIs from markups files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX, Roi
+from MedSAMSegmentSlicer.roi_sources import is_roi_source, roi_from_markup
+from MedSAMSegmentSlicer.scene import headless_scene
+
+
+def read_rois(path: Path, thickness_mm: float | None = None) -> list[Roi]:
+    """The ROIs of a markups file, in its order, and those that its lines, planes and closed curves stand for.
+
+    Every markup that can stand for an ROI counts, beside ROIs too: Slicer saves one markup a file, so whoever names a
+    file with a line means the line. Points, angles and open curves surround nothing; they are passed over.
+
+    Markups files hold no names: an ROI is named after its file, further ones in it with a number behind.
+
+    Args:
+        path: a .mrk.json file.
+        thickness_mm: see `roi_from_markup`.
+
+    Raises:
+        InvalidPromptError: the file is missing, not a markups file, has nothing that can stand for an ROI, or something
+            that would but was not placed.
+    """
+    _check_readable(path)
+    with headless_scene() as scene:
+        scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
+        nodes = scene.mrml.GetNodesByClass("vtkMRMLMarkupsNode")
+        nodes.UnRegister(None)
+        markups = [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]
+        rois = [roi_from_markup(node, thickness_mm) for node in markups if is_roi_source(node)]
+    if not rois:
+        raise InvalidPromptError(
+            f"There is no ROI in {path}, nor a line, plane or closed curve. Save one from 3D Slicer (module Markups)."
+        )
+    name = path.name.removesuffix(ROI_SUFFIX)
+    return [replace(roi, name=f"{name}_{n}" if n else name) for n, roi in enumerate(rois)]
+
+
+def _check_readable(path: Path) -> None:
+    """What Slicer's reader would answer with a line in its log."""
+    if not path.is_file():
+        raise InvalidPromptError(f"There is no file {path}. Check the path of the ROI.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InvalidPromptError(
+            f"{path} is not a markups file: {error}. Save the ROI from 3D Slicer again."
+        ) from error
+    markups = content.get("markups") if isinstance(content, dict) else None
+    if not isinstance(markups, list):
+        raise InvalidPromptError(f"{path} holds no markups. Save the ROI from 3D Slicer as {ROI_SUFFIX}.")
+    for markup in markups:
+        size = markup.get("size") if isinstance(markup, dict) and markup.get("type") == "ROI" else None
+        # Slicer's reader takes a negative size for a positive one.
+        if size is not None and not all(isinstance(side, (int, float)) and side > 0 for side in size):
+            raise InvalidPromptError(
+                f"An ROI in {path} has the size {size} mm: every side must be longer than zero. Draw it again."
+            )
