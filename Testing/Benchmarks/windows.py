@@ -26,10 +26,13 @@ from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.sampling import sample
 from MedSAMSegmentLib.geometry.slice_stack import SliceStack, acquisition_orientation
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentLib.inference.mask_options import MaskOptions
+from MedSAMSegmentLib.inference.segmenter import Segmenter
+from MedSAMSegmentLib.inference.slice_image import see
 from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit, voxels_in
-from MedSAMSegmentLib.intensity.window import Window, apply_window
+from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.load import load_model
-from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
+from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
 
 Rule = Callable[[Volume, OrientedBox], Window]
@@ -103,7 +106,7 @@ def tight_box(mask_hw: npt.NDArray[np.bool_]) -> BoxPrompt:
     return BoxPrompt(columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5)
 
 
-def measure(model: SegmentationModel, case: Case, slice_count: int) -> dict[str, tuple[float, float]]:
+def measure(segmenter: Segmenter, case: Case, slice_count: int) -> dict[str, tuple[float, float]]:
     """Rule → Dice with each slice's own box, and with the structure's box."""
     grid = case.volume.geometry
     truth = Volume(case.truth_kji.astype(np.uint8), grid)
@@ -122,11 +125,11 @@ def measure(model: SegmentationModel, case: Case, slice_count: int) -> dict[str,
         for index in slab:
             plane = stack.plane(index)
             truth_hw = sample(truth, plane) > 0
-            (embedding,) = model.encode([apply_window(sample(case.volume, plane), window)])
             prompts = [Prompt(tight_box(truth_hw)), Prompt(stack.box_on(index, roi))]
-            logits = model.logits_on_slice(model.decode(embedding, prompts).logits[:, 0], plane.shape_hw)
-            agreed += np.count_nonzero((logits > 0) & truth_hw, axis=(1, 2))
-            total += np.count_nonzero(logits > 0, axis=(1, 2)) + np.count_nonzero(truth_hw)
+            predictions = segmenter.predict(see(case.volume, plane, window), prompts)
+            masks = [segmenter.mask(prediction, MaskOptions()).mask_hw for prediction in predictions]
+            agreed += [np.count_nonzero(mask_hw & truth_hw) for mask_hw in masks]
+            total += [np.count_nonzero(mask_hw) + np.count_nonzero(truth_hw) for mask_hw in masks]
         own, whole = 2 * agreed / total
         results[name] = (float(own), float(whole))
     return results
@@ -134,23 +137,23 @@ def measure(model: SegmentationModel, case: Case, slice_count: int) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--slices", type=int, default=5)
+    parser.add_argument("folder", type=Path, nargs="?", help="with more cases")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the numbers")
+    parser.add_argument("--slices", type=int, default=4, metavar="N", help="of each structure; 4 if left out")
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    model = load_model("lite-medsam", precision=arguments.precision)
+    segmenter = Segmenter(load_model("lite-medsam", precision=arguments.precision))
     table = {}
     print(f"{'own box / structure box':34}" + "".join(f"{name:>14}" for name in RULES))
     for case in cases(arguments.folder):
-        table[case.name] = measure(model, case, arguments.slices)
+        table[case.name] = measure(segmenter, case, arguments.slices)
         print(f"{case.name:34}" + "".join(f"{a:7.2f}/{b:.2f} " for a, b in table[case.name].values()), flush=True)
     means = {name: np.mean([row[name] for row in table.values()], axis=0) for name in RULES}
     print(f"{'mean':34}" + "".join(f"{a:7.3f}/{b:.3f}"[:14].rjust(14) for a, b in means.values()))
     if arguments.json:
         seconds = time.perf_counter() - start
-        report = {"seconds": seconds, "precision": model.precision, "dice_own_box_structure_box": table}
+        report = {"seconds": seconds, "precision": segmenter.model.precision, "dice_own_box_structure_box": table}
         arguments.json.write_text(json.dumps(report, indent=1))
 
 
