@@ -13,10 +13,11 @@ from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
-from MedSAMSegmentSlicer.measurements import largest_axial_diameter_mm
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
 from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_window, identity_fields, tag_segment
+from MedSAMSegmentSlicer.results_table import TableRow, measured
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
+from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit, reference_grid
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
@@ -60,15 +61,39 @@ class DoubtfulSlice:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One segment of the result table."""
+    """One segment of the result table.
+
+    Attributes:
+        segment_id: not its name.
+        voxels: that this job added to it.
+        doubtful: slices to look at.
+        measured: what the segment holds now; the rows that `add_table_node` and `write_csv` take.
+    """
 
     segment_id: str
-    name: str
     voxels: int
-    volume_ml: float
-    diameter_mm: float
-    confidence: float
     doubtful: tuple[DoubtfulSlice, ...]
+    measured: TableRow
+
+    @property
+    def name(self) -> str:
+        return self.measured.segment
+
+    @property
+    def volume_ml(self) -> float:
+        return self.measured.volume_ml
+
+    @property
+    def diameter_mm(self) -> float:
+        return self.measured.diameter_mm
+
+    @property
+    def perpendicular_mm(self) -> float:
+        return self.measured.perpendicular_mm
+
+    @property
+    def confidence(self) -> float:
+        return self.measured.confidence
 
 
 @dataclass(frozen=True)
@@ -174,15 +199,17 @@ def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]
     for segment_id, roi, answer, result in zip(ids, rois, answers, written, strict=True):
         segment = segmentation.GetSegmentation().GetSegment(segment_id)
         tag_segment(segment, provenance_of(answer.identity, roi.box, answer, job.plane, job.level))
-        rows.append(_row(segment_id, segment.GetName(), answer, result.added, reference_grid(segmentation)))
+        doubtful = _doubtful(answer)
+        block = segment_block(segmentation, segment_id)
+        row = measured(
+            job.volume.GetName(), segment.GetName(), block, len(answer.slices), len(doubtful), answer.predicted_iou
+        )
+        rows.append(ResultRow(segment_id, result.added, doubtful, row))
     return RoiJobResult(segmentation, rows)
 
 
-def _row(segment_id: str, name: str, answer: PromptAnswer, voxels: int, grid: Any) -> ResultRow:
-    import numpy as np
-
-    voxel_ml = abs(float(np.linalg.det(grid.ijk_to_ras[:3, :3]))) / 1000
-    doubtful = tuple(
+def _doubtful(answer: PromptAnswer) -> tuple[DoubtfulSlice, ...]:
+    return tuple(
         DoubtfulSlice(
             tuple(float(x) for x in _box_center(each)),  # type: ignore[arg-type]
             tuple(float(x) for x in each.plane.normal_ras),  # type: ignore[arg-type]
@@ -191,8 +218,6 @@ def _row(segment_id: str, name: str, answer: PromptAnswer, voxels: int, grid: An
         for each in answer.slices
         if each.predicted_iou < DOUBTFUL_BELOW
     )
-    diameter = 0.0 if answer.block is None else largest_axial_diameter_mm(answer.block)
-    return ResultRow(segment_id, name, voxels, voxels * voxel_ml, diameter, answer.predicted_iou, doubtful)
 
 
 def _box_center(answer: Any) -> Any:

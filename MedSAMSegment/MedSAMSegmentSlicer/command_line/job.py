@@ -39,9 +39,11 @@ from MedSAMSegmentSlicer.provenance import (
     identity_fields,
     tag_segment,
 )
+from MedSAMSegmentSlicer.results_table import TABLE_SUFFIX, TableRow, measured, write_csv
 from MedSAMSegmentSlicer.roi_files import read_rois
 from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
+from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, read_segmentation, write_segmentation
 from MedSAMSegmentSlicer.volume_files import read_volume
@@ -74,6 +76,7 @@ class SegmentJob:
     series: str | None = None
     preview: Path | None = None
     thickness: float | None = None
+    table: Path | None = None
 
 
 def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> JobReport:
@@ -109,6 +112,8 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     check_output(job.output, OUTPUT_SUFFIXES, inputs)
     if job.preview is not None:
         check_output(job.preview, PREVIEW_SUFFIXES, inputs)
+    if job.table is not None:
+        check_output(job.table, (TABLE_SUFFIX,), inputs)
     check_rule(job.window)
     check_thickness(job.thickness)
     if job.level not in LEVELS:
@@ -199,15 +204,32 @@ def _write(
                 _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
                 for roi, structure in zip(rois, structures, strict=True)
             ]
-        outputs = (job.output,) if job.preview is None else (job.output, job.preview)
-        with written_whole(*outputs) as paths:
-            write_segmentation(segmentation, paths[0])
-            if job.preview is not None:
+        wanted = {"output": job.output, "preview": job.preview, "table": job.table}
+        outputs = {option: path for option, path in wanted.items() if path is not None}
+        with written_whole(*outputs.values()) as temporary:
+            paths = dict(zip(outputs, temporary, strict=True))
+            write_segmentation(segmentation, paths["output"])
+            if "table" in paths:
+                write_csv([_measured(job.volume, segmentation, report) for report in reports], paths["table"])
+            if "preview" in paths:
                 tiles = structure_tiles(volume, list(zip(rois, structures, strict=True)))
                 if len(tiles) > MAX_TILES:
                     note(f"The preview shows {MAX_TILES} of {len(tiles)} slices.")
-                save_contact_sheet(pick_tiles(tiles), paths[1])
+                save_contact_sheet(pick_tiles(tiles), paths["preview"])
     return reports
+
+
+def _measured(volume: Path, segmentation: Any, report: RoiReport) -> TableRow:
+    """What a segment holds in the end, when later ones have taken from it what they overwrite."""
+    structure = report.structure
+    return measured(
+        volume.name,
+        report.name,
+        segment_block(segmentation, report.segment_id),
+        len(structure.slices),
+        len(structure.doubtful_slices),
+        structure.confidence,
+    )
 
 
 def _segmentation(scene: Any, job: SegmentJob, volume_node: Any) -> Any:

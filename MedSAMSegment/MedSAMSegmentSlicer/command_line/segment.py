@@ -99,6 +99,10 @@ def segment(
     preview: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Also draw every segmented slice with box and outline.")
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.csv", help="Also write volume, diameters, slices and confidence of each segment."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the results on stdout.")] = False,
 ) -> None:
     """Segment what the ROIs surround: one segment an ROI, named and coloured after it."""
@@ -124,6 +128,7 @@ def segment(
             series=series,
             preview=preview,
             thickness=thickness,
+            table=table,
         )
         report = run(
             job,

@@ -1,5 +1,6 @@
 """The whole way from files to files, with a model whose answer is known: what is bright inside the box."""
 
+import csv
 import errno
 import json
 import os
@@ -202,6 +203,39 @@ def test_the_preview_is_a_picture(medsam_segment, folder):
     assert picture.std() > 0
 
 
+def test_the_table_has_the_spheres_volume_and_diameters(medsam_segment, folder):
+    assert medsam_segment(*USUAL, "--table", "sizes.csv", "--window", "50,100", "--level", "fast").code == 0
+    with (folder / "sizes.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["image"], row["segment"]) == ("ct.nrrd", "Lesion")
+    assert float(row["volume_ml"]) == pytest.approx(SPHERE_VOLUME_MM3 / 1000, rel=0.03)
+    # Its centre lies between two layers, at 1 mm from each: almost the whole diameter is seen.
+    assert float(row["largest_axial_diameter_mm"]) == pytest.approx(2 * SPHERE_RADIUS_MM, abs=1.0)
+    assert float(row["perpendicular_diameter_mm"]) == pytest.approx(2 * SPHERE_RADIUS_MM, abs=1.0)
+
+
+def test_the_table_says_what_a_segment_has_left_when_a_later_one_lies_on_it(medsam_segment, folder):
+    write_rois(folder / "Same.mrk.json")
+    outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--table", "sizes.csv", "--window", "50,100")
+    assert outcome.code == 0, outcome.err
+    with (folder / "sizes.csv").open(newline="", encoding="utf-8") as file:
+        volumes = {row["segment"]: float(row["volume_ml"]) for row in csv.DictReader(file)}
+    assert volumes["Lesion"] == 0.0
+    assert volumes["Same"] > 0.0
+
+
+def test_a_cohort_is_a_loop_and_one_bad_case_does_not_spoil_the_others(medsam_segment, folder):
+    (folder / "bad.nrrd").write_text("not an image")
+    write_sphere(folder / "second.nrrd")
+    codes = [
+        medsam_segment("segment", f"{case}.nrrd", "--roi", "Lesion.mrk.json", "-o", f"{case}.seg.nrrd").code
+        for case in ("ct", "bad", "second")
+    ]
+    assert codes == [0, 2, 0]
+    assert {"ct.seg.nrrd", "second.seg.nrrd"} <= files(folder)
+    assert "bad.seg.nrrd" not in files(folder)
+
+
 def test_only_the_result_goes_to_stdout(medsam_segment):
     assert medsam_segment(*USUAL).out == ""
     outcome = medsam_segment(*USUAL, "--json")
@@ -229,6 +263,9 @@ def test_the_window_that_was_used_is_printed(medsam_segment):
         ((*USUAL[:-1], "ct.seg.nrrd", "--segmentation", "ct.seg.nrrd"), "ct.seg.nrrd"),
         ((*USUAL, "--preview", "ct.nrrd"), "ct.nrrd"),
         ((*USUAL, "--preview", "o.jpg"), ".png"),
+        ((*USUAL, "--table", "o.xlsx"), ".csv"),
+        ((*USUAL, "--table", "no/such/folder/o.csv"), "folder"),
+        ((*USUAL, "--thickness", "-3"), "-3"),
         ((*USUAL, "--window", "spleen"), "spleen"),
         ((*USUAL, "--window", "40,0"), "40,0"),
         ((*USUAL, "--plane", "diagonal"), "diagonal"),
