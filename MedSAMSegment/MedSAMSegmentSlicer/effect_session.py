@@ -22,7 +22,7 @@ from MedSAMSegmentSlicer.provenance import (
     tag_segment,
 )
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
-from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, reference_grid, segment_mask
+from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, on_reference_grid, segment_mask
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
@@ -270,7 +270,7 @@ class EffectSession:
             last = self._last_box
             if correct and last is not None and last.nodes == nodes and last.added is not None:
                 edits.insert(0, SegmentEdit(nodes.segment_id, last.added, EditMode.SUBTRACT))
-            block = answers[0].block
+            block = answers[0].block and on_reference_grid(answers[0].block, nodes.segmentation)
             before = None if block is None else segment_mask(nodes.segmentation, nodes.segment_id, block)
             if correct and last is not None and last.added is not None and block is not None and before is not None:
                 # What the same box had added counts as not there: it would go again with the next correction.
@@ -317,13 +317,15 @@ class EffectSession:
     def _request(
         self, nodes: EditorNodes, settings: EffectSettings, roi: Roi, planes: tuple[SlicePlane, ...]
     ) -> PromptRequest:
+        if not nodes.segmentation.GetSegmentation().GetConversionParameter("Reference image geometry"):
+            # Made from surfaces, or empty: its voxels will be the volume's, as with Slicer's own effects.
+            nodes.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(nodes.volume)
         return PromptRequest(
             volume=self._need_volume(nodes),
             planes=planes,
             roi=roi.box,
             window=settings.window_for(nodes.volume),
             options=settings.mask_options,
-            grid=reference_grid(nodes.segmentation),
         )
 
     def _edits(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> list[SegmentEdit]:
@@ -332,7 +334,7 @@ class EffectSession:
             return [SegmentEdit(segment_id, answer.block, edit_mode)]
         import numpy as np
 
-        grid = reference_grid(nodes.segmentation)
+        grid = self._need_volume(nodes).geometry
         regions = [
             block_from_plane_mask(np.ones(each.plane.shape_hw, dtype=bool), each.plane, grid) for each in answer.slices
         ]

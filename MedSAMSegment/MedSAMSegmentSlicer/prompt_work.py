@@ -22,7 +22,6 @@ from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
-from MedSAMSegmentLib.propagation.structure import segment_structure
 
 _BATCH = 4
 """Slices encoded between two looks at whether the user has cancelled."""
@@ -38,7 +37,6 @@ class PromptRequest:
         roi: around the structure.
         window: intensity mapping, or the rule that chooses one.
         options: from logits to a mask.
-        grid: the voxels that the segment has.
     """
 
     volume: Volume
@@ -46,7 +44,6 @@ class PromptRequest:
     roi: OrientedBox
     window: Window | str
     options: MaskOptions
-    grid: VolumeGeometry
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class PromptAnswer:
     """A structure.
 
     Attributes:
-        block: its voxels; None where the masks are empty.
+        block: its voxels, on the volume's grid; None where the masks are empty.
         slices: in the order of the planes; those that the ROI misses are left out.
         window: the one that was used; None for RGB images, which are passed through.
         seconds: from the request to here, without the time in the queue.
@@ -122,7 +119,7 @@ def answer_prompt(
             (prediction,) = segmenter.predict(image, [Prompt(box=box)])
             mask = segmenter.mask(prediction, request.options)
             answers.append(SliceAnswer(plane, box, mask.predicted_iou, mask, image))
-            block = block_from_plane_mask(mask.mask_hw, plane, request.grid)
+            block = block_from_plane_mask(mask.mask_hw, plane, request.volume.geometry)
             if block is not None:
                 blocks.append(block)
         if progress is not None:
@@ -146,6 +143,8 @@ def answer_structure(
         InvalidPromptError: the ROI lies outside the volume.
         CancelledError: ``cancelled`` said so.
     """
+    from MedSAMSegmentLib.propagation.structure import segment_structure
+
     start = time.perf_counter()
     structure = segment_structure(
         request.volume,

@@ -18,7 +18,7 @@ from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_wi
 from MedSAMSegmentSlicer.results_table import TableRow, measured
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
 from MedSAMSegmentSlicer.segment_block import segment_block
-from MedSAMSegmentSlicer.segment_writer import SegmentEdit, reference_grid
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
 DOUBTFUL_BELOW = 0.7
@@ -131,8 +131,7 @@ def start_roi_job(
         raise InvalidPromptError("There is no ROI. Place one around the structure: module Markups, ROI.")
     rois = [roi_from_node(node) for node in job.rois]
     volume = volume_from_node(job.volume)
-    grid = volume.geometry if job.segmentation is None else reference_grid(job.segmentation)
-    requests = [PromptRequest(volume, (), roi.box, job.window, job.options, grid) for roi in rois]
+    requests = [PromptRequest(volume, (), roi.box, job.window, job.options) for roi in rois]
 
     def write(answers: list[PromptAnswer]) -> None:
         try:

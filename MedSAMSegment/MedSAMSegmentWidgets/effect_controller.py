@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 SETTLED_MS = 300
 """Without a change for this long, a view has settled."""
 
+_SHOW_EVERY_S = 0.1
+"""While the engine works: more often than this nobody reads the status line."""
+
 _PREVIEW_COLOR = (0.25, 0.75, 0.65)
 
 
@@ -79,6 +82,7 @@ class EffectController:
         self._last_nodes = self._nodes()
         self._ready_choice: ModelChoice | None = None
         self._message = ""
+        self._shown_at = 0.0
         self._busy_since: float | None = None
         self._pose_before_drag: tuple[Any, Any] | None = None
         self._handle_is_dragged = False
@@ -399,7 +403,10 @@ class EffectController:
     # Status
 
     def _ticked(self) -> None:
-        self._show_busy()
+        now = time.monotonic()
+        if now - self._shown_at >= _SHOW_EVERY_S or not self._session.is_writing:
+            self._shown_at = now
+            self._show_busy()
 
     def _begin_busy(self) -> None:
         self._busy_since = time.monotonic()

@@ -173,8 +173,8 @@ class ModelsSection:
             self._end(str(error))
             self._after()
 
-        self._begin(text)
         self._engine.run(JOB, work, done, failed, self._progress)
+        self._begin(text)
 
     def _after(self) -> None:
         self.refresh()

@@ -190,3 +190,47 @@ def test_a_segmentation_under_a_transform_of_its_own_gets_the_voxels_in_the_righ
     # The segmentation is moved by 4 mm to R+, that is 4 voxels to lower i: its own voxels lie 4 higher.
     expected = np.roll(workplace.bright(3), 4, axis=2)
     np.testing.assert_array_equal(workplace.voxels_without_transforms(), expected)
+
+
+def test_a_segmentation_made_from_surfaces_can_be_edited(workplace):
+    import vtk
+
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(5.0)
+    sphere.SetCenter(*workplace.ras(20, 30, 3))
+    sphere.Update()
+    surfaces = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surfaces")
+    surfaces.CreateDefaultDisplayNodes()
+    segment_id = surfaces.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "Ball")
+    workplace.editor.setSegmentationNode(surfaces)
+    workplace.editor.setSourceVolumeNode(workplace.volume)
+    workplace.editor.setCurrentSegmentID(segment_id)
+    workplace.editor.setActiveEffectByName("MedSAM")
+    workplace.segmentation = surfaces
+    before = workplace.voxels(segment_id)
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    after = workplace.voxels(segment_id)
+    np.testing.assert_array_equal(after[3][workplace.bright(3)[3]], True)
+    assert (after | workplace.bright(3)).sum() - after.sum() == 0
+    assert after.sum() >= before.sum()
+
+
+def test_a_segmentation_with_another_grid_than_the_volume_gets_the_same_place(workplace):
+    finer = slicer.vtkOrientedImageData()
+    finer.SetDimensions(160, 120, 16)
+    finer.SetSpacing(0.5, 0.5, 1.0)
+    finer.SetDirections(((-1, 0, 0), (0, -1, 0), (0, 0, 1)))
+    r, a, s = workplace.ras(0, 0, 0)
+    finer.SetOrigin(r + 0.25, a + 0.25, s - 0.5)
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(finer)
+    workplace.segmentation.GetSegmentation().SetConversionParameter("Reference image geometry", text)
+    workplace.editor.setSourceVolumeNode(workplace.volume)
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    # Each voxel of the volume is 2 × 2 × 2 of the segmentation; sampled back it is the same.
+    expected = workplace.bright(3)
+    found = workplace.voxels()
+    assert (found & expected).sum() >= 0.95 * expected.sum()
+    assert not found[:3].any()
+    assert not found[4:].any()

@@ -18,7 +18,8 @@ class ScriptedLoadableModule:
 class ScriptedLoadableModuleWidget:
     def __init__(self, parent: Any = None) -> None:
         self.parent = parent or types.SimpleNamespace(isEntered=True)
-        self.layout = qt.QVBoxLayout(qt.QWidget())
+        self._container = qt.QWidget()
+        self.layout = qt.QVBoxLayout(self._container)
 
     def setup(self) -> None:
         pass

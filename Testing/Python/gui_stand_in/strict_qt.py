@@ -73,7 +73,8 @@ class _Strict:
         if name in type(self)._properties:
             if not self.setProperty(name, value):
                 raise TypeError(f"{type(self).__name__}.{name} does not take {value!r}")
-        elif name.startswith("_") or type(self).__module__ != __name__:
+        elif name.startswith("_") or type(self).__module__ != __name__ or isinstance(value, QtCore.QObject):
+            # The last: PySide's loader of .ui files makes children attributes of what it loads.
             super().__setattr__(name, value)
         else:
             raise AttributeError(f"{type(self).__name__} has no property {name!r}")

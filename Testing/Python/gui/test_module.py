@@ -1,0 +1,152 @@
+"""The module's panel."""
+
+import pytest
+import slicer
+
+from gui_stand_in.install import in_real_slicer
+
+
+@pytest.fixture
+def widget(workplace):
+    """The module's widget; the workplace's editor is idle."""
+    if in_real_slicer():
+        slicer.util.selectModule("MedSAMSegment")
+        yield slicer.modules.MedSAMSegmentWidget
+        return
+    import MedSAMSegment
+
+    made = MedSAMSegment.MedSAMSegmentWidget()
+    made.setup()
+    made.enter()
+    yield made
+    made.cleanup()
+
+
+@pytest.fixture
+def roi(workplace):
+    return workplace.add_roi("Brick", workplace.ras(44.5, 29.5, 3.5), (36.0, 26.0, 16.0))
+
+
+def _run(widget, workplace):
+    widget.ui.segmentButton.click()
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+
+
+def test_the_first_volume_of_the_scene_is_chosen(widget, workplace):
+    assert widget.ui.volumeSelector.currentNode() is workplace.volume
+
+
+def test_each_roi_becomes_a_segment_with_its_volume_diameter_and_confidence(widget, workplace, roi):
+    _run(widget, workplace)
+    table = widget.ui.resultTable
+    assert table.rowCount == 1
+    texts = [table.item(0, column).text() for column in range(table.columnCount)]
+    assert texts[0] == "Brick"
+    # 4 × 20 × 30 voxels of 2 mm³, and the diagonal of 19 × 29 mm; the ROI's slices decide how much of it is found.
+    assert float(texts[1]) == pytest.approx(4.8, rel=0.15)
+    assert float(texts[2]) == pytest.approx((19**2 + 29**2) ** 0.5, rel=0.1)
+    assert float(texts[3]) == pytest.approx(0.9, abs=0.11)
+    segmentation = widget.ui.segmentationSelector.currentNode() or widget.panel._parameters.segmentation
+    assert segmentation.GetSegmentation().GetSegmentIdBySegmentName("Brick")
+
+
+def test_without_an_roi_it_says_what_to_do(widget, workplace):
+    widget.ui.segmentButton.click()
+    assert "There is no ROI" in widget.ui.statusLabel.text
+    assert widget.ui.segmentButton.enabled
+
+
+def test_only_the_checked_rois_are_segmented_when_not_all_are_wanted(widget, workplace, roi):
+    import qt
+
+    workplace.add_roi("Not this", workplace.ras(35, 30, 3.5), (10.0, 10.0, 10.0))
+    widget.ui.allRoisCheckBox.checked = False
+    widget.ui.roisSelector.setCheckState(roi, qt.Qt.Checked)
+    _run(widget, workplace)
+    assert widget.ui.resultTable.rowCount == 1
+
+
+def test_an_existing_segmentation_is_continued(widget, workplace, roi):
+    widget.ui.segmentationSelector.setCurrentNode(workplace.segmentation)
+    _run(widget, workplace)
+    assert workplace.segmentation.GetSegmentation().GetNumberOfSegments() == 2
+
+
+def test_cancel_writes_nothing(widget, workplace, roi):
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    widget.ui.segmentButton.click()
+    widget.ui.cancelButton.click()
+    workplace.run_events(0.3)
+    assert "Cancelled" in widget.ui.statusLabel.text
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
+
+
+def test_removing_the_volume_while_the_model_works_writes_nothing(widget, workplace, roi):
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    widget.ui.segmentButton.click()
+    slicer.mrmlScene.RemoveNode(workplace.volume)
+    workplace.run_events(0.3)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
+
+
+def test_doubtful_slices_are_listed_and_a_click_jumps_there(widget, workplace, roi, model):
+    model._predicted_iou = 0.4
+    _run(widget, workplace)
+    assert widget.ui.reviewTable.rowCount >= 1
+    widget.ui.reviewTable.cellClicked.emit(0, 0)
+    shown = widget.ui.reviewTable.item(0, 1).text().split(", ")
+    view = workplace.view.mrmlSliceNode().GetSliceToRAS().GetElement(2, 3)
+    assert view == pytest.approx(float(shown[2]), abs=1.1)
+
+
+def test_the_models_table_lists_every_model_with_its_state(widget):
+    widget.ui.modelsSection.collapsed = False
+    table = widget.ui.modelsTable
+    titles = [table.item(row, 0).text() for row in range(table.rowCount)]
+    assert len(titles) >= 5
+    assert any("LiteMedSAM" in title for title in titles)
+    assert all(table.item(row, 1).text() for row in range(table.rowCount))
+
+
+def test_a_wrong_file_is_refused_with_a_sentence(widget, workplace, tmp_path):
+    wrong = tmp_path / "lite_medsam.pth"
+    wrong.write_bytes(b"not weights")
+    widget.panel.models.import_path(wrong)
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    assert "SHA-256" in widget.ui.statusLabel.text
+
+
+def test_set_up_lists_every_package_that_is_needed(widget):
+    from MedSAMSegmentLib.packages import REQUIREMENTS
+
+    for name in REQUIREMENTS:
+        assert name in widget.ui.setUpLabel.text
+
+
+def test_a_missing_package_is_named_and_can_be_installed(widget, monkeypatch):
+    from MedSAMSegmentSlicer import setup_state
+
+    version = setup_state._version
+    monkeypatch.setattr(setup_state, "_version", lambda name: None if name == "transformers" else version(name))
+    widget.panel.refresh()
+    assert "transformers is missing" in widget.ui.setUpLabel.text
+    assert widget.ui.installButton.enabled
+    assert "transformers" in widget.ui.statusLabel.text
+    widget.ui.segmentButton.click()
+    assert "Needs set-up" in widget.ui.statusLabel.text
+
+
+def test_nothing_is_installed_without_a_click(widget, monkeypatch):
+    from MedSAMSegmentWidgets import set_up_section
+
+    installed = []
+    monkeypatch.setattr(set_up_section, "install_missing", lambda file: installed.append(file) or "")
+    widget.panel.refresh()
+    assert installed == []
+
+
+def test_closing_the_scene_leaves_the_module_usable(widget, workplace):
+    slicer.mrmlScene.Clear(False)
+    assert widget.ui.volumeSelector.currentNode() is None
+    widget.ui.segmentButton.click()
+    assert widget.ui.statusLabel.text
