@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicerio
-from support.files import roi_markup, write_rois
 
 from MedSAMSegmentSlicer.command_line.main import main
+from support.files import roi_markup, write_rois
 
 SAMPLES = Path(slicerio.__file__).parent / "data"
 LEFT_LUNG = 6
