@@ -19,6 +19,7 @@ from MedSAMSegmentLib.geometry.volume import Volume
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.intensity.rules import check_rule
+from MedSAMSegmentLib.models.description import PreprocessingName
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import SegmentationModel
 from MedSAMSegmentLib.propagation.levels import LEVELS
@@ -66,6 +67,7 @@ class SegmentJob:
     model: str = "lite-medsam"
     device: str = "auto"
     precision: str = "auto"
+    preprocessing: PreprocessingName | None = None
     level: str = "auto"
     plane: str = "auto"
     slices: str = "all"
@@ -97,7 +99,7 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> Job
     volume = read_volume(job.volume, job.series)
     progress(0.05, "Loading the model")
     before_loading = time.perf_counter()
-    model = load_model(job.model, device=job.device, precision=job.precision)
+    model = load_model(job.model, job.device, job.precision, preprocessing=job.preprocessing)
     load_seconds = time.perf_counter() - before_loading
 
     structures = _segment(job, slices, volume, rois, model, progress, note)

@@ -26,6 +26,12 @@ class Precision(str, Enum):
     float16 = "float16"
 
 
+class Preprocessing(str, Enum):
+    auto = "auto"
+    medsam = "medsam"
+    sam = "sam"
+
+
 class Level(str, Enum):
     auto = "auto"
     fast = "fast"
@@ -58,6 +64,12 @@ def segment(
     ] = "lite-medsam",
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="auto: what the device does well.")] = Precision.auto,
+    preprocessing: Annotated[
+        Preprocessing,
+        typer.Option(
+            help="For a local model. auto: MedSAM's if its name says medsam, else SAM's."
+        ),
+    ] = Preprocessing.auto,
     level: Annotated[
         Level,
         typer.Option(help="fast: one encoder pass a slice. best: several, averaged. auto: best on a GPU, else fast."),
@@ -118,6 +130,7 @@ def segment(
             model=model,
             device=device.value,
             precision=precision.value,
+            preprocessing=None if preprocessing is Preprocessing.auto else preprocessing.value,
             level=level.value,
             plane=plane,
             slices=slices,

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 import slicerio
 
+from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentSlicer.command_line import job as job_module
 from MedSAMSegmentSlicer.command_line.main import main
 from support.files import (
@@ -348,3 +350,15 @@ def _environment() -> dict[str, str]:
     import MedSAMSegmentLib
 
     return os.environ | {"PYTHONPATH": str(Path(MedSAMSegmentLib.__file__).parents[1])}
+
+
+def test_a_local_model_is_loaded_with_the_preprocessing_that_was_asked_for(medsam_segment, folder, monkeypatch):
+    shutil.copy(Path(__file__).parents[2] / "Data" / "tiny_sam_original_format.pth", folder / "finetuned.pth")
+    monkeypatch.setattr(job_module, "load_model", load_model)
+    for chosen in ("medsam", "sam"):
+        options = ("--model", "finetuned.pth", "--preprocessing", chosen, "--slices", "center", "--device", "cpu")
+        outcome = medsam_segment(*USUAL, *options)
+        assert outcome.code == 0, outcome.err
+        (segment,) = slicerio.read_segmentation("out.seg.nrrd")["segments"]
+        assert segment["tags"]["MedSAMSegment.preprocessing"] == chosen
+        assert segment["tags"]["MedSAMSegment.model"] == "finetuned.pth"
