@@ -12,7 +12,7 @@ from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
-from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, layer_thickness, planes_through
+from MedSAMSegmentSlicer.prompt_work import FrozenWindow, PromptAnswer, PromptRequest, layer_thickness, planes_through
 from MedSAMSegmentSlicer.provenance import (
     Provenance,
     describe_box,
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
     from MedSAMSegmentLib.intensity.window import Window
     from MedSAMSegmentSlicer.box_drag import DrawnBox
+
+_FROM_THE_BOX = ("auto", "roi")
+"""Window rules that look at the voxels in the box."""
 
 NEAREST_LAYER = 0.5
 """In layers: a slice view between two layers stands for the nearer one."""
@@ -116,7 +119,9 @@ class EffectSession:
         self._prefix = f"{name}/"
         self._last_box: _LastBox | None = None
         self._volume: tuple[Any, Volume] | None = None
-        self._drag_window: Window | None = None
+        self._drag_window: FrozenWindow | None = None
+        self._window_of: dict[str, Window] = {}
+        self._next_preview: tuple[EditorNodes, EffectSettings, PromptRequest, str] | None = None
 
     @property
     def is_writing(self) -> bool:
@@ -125,10 +130,12 @@ class EffectSession:
 
     def cancel(self) -> None:
         """Forget what is being computed; nothing of it is written or shown."""
+        self._next_preview = None
         self._engine.cancel(self._prefix)
 
     def cancel_preview(self) -> None:
         """Forget the preview that is being computed."""
+        self._next_preview = None
         self._engine.cancel(self._preview_key)
 
     def forget_box(self) -> None:
@@ -136,8 +143,9 @@ class EffectSession:
         self._last_box = None
 
     def forget_volume(self) -> None:
-        """Let go of the voxels of the source volume."""
+        """Let go of the voxels of the source volume, and of what was chosen for them."""
         self._volume = None
+        self._window_of = {}
 
     def view_plane(self, slice_node: Any) -> SlicePlane:
         """The slice of the source volume that a view shows.
@@ -153,48 +161,73 @@ class EffectSession:
         volume = self._need_volume(self._need_nodes())
         return layer_thickness(self.view_plane(slice_node), volume.geometry)
 
-    def segment_drawn_box(self, box: DrawnBox) -> None:
-        """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment."""
+    def segment_drawn_box(self, box: DrawnBox, roi_node: Any) -> None:
+        """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment.
+
+        Args:
+            box: as it was drawn.
+            roi_node: that shows it from now on.
+        """
         self.forget_box()
-        plane = self._plane_of_pose(box.slice_to_ras)
-        thickness = layer_thickness(plane, self._need_volume(self._need_nodes()).geometry)
-        roi = Roi("box", box.oriented_box(thickness), (1.0, 1.0, 0.0))
-        self._segment_box(roi, plane, correct=False)
+        self._segment_box(roi_from_node(roi_node), self._plane_of_pose(box.slice_to_ras), roi_node, correct=False)
 
     def segment_corrected_box(self, roi_node: Any) -> None:
         """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
         roi = roi_from_node(roi_node)
-        self._segment_box(roi, self._plane_of_pose(roi.box.object_to_ras), correct=True)
+        self._segment_box(roi, self._plane_of_pose(roi.box.object_to_ras), roi_node, correct=True)
 
     def preview_box(self, roi_node: Any, *, moving: bool) -> None:
         """As `preview`, of the last box, on the slice where it is: its sides are parallel to that view's."""
         self.preview(roi_node, roi_from_node(roi_node).box.object_to_ras, moving=moving)
 
     def preview(self, roi_node: Any, pose_of_view: Any, *, moving: bool) -> None:
-        """Compute the mask of an ROI on the slice in view, for showing only; the newest position wins.
+        """Compute the mask of an ROI on the slice in view, for showing only.
+
+        While one is being computed, only the newest of those that are asked for meanwhile waits.
 
         Args:
             roi_node: the ROI.
             pose_of_view: (4, 4) of the slice view.
-            moving: a handle is being dragged. The window is that of the first preview of the drag, so that the slice is
-                encoded once and every further position costs a decoder pass only.
+            moving: a handle is being dragged: the window is chosen once for the whole drag, so that the slice is
+                encoded once, and every further position costs a decoder pass only.
         """
         nodes, settings = self._need_nodes(), self._events.settings()
         plane = self._plane_of_pose(pose_of_view)
         request = self._request(nodes, settings, roi_from_node(roi_node), (plane,))
         if not moving:
             self._drag_window = None
-        elif self._drag_window is not None:
+        elif settings.window in _FROM_THE_BOX:
+            if self._drag_window is None:
+                self._drag_window = FrozenWindow(self._window_of.get(roi_node.GetID()) or settings.window)
             request = replace(request, window=self._drag_window)
+        if self._engine.has(self._preview_key):
+            self._next_preview = (nodes, settings, request, roi_node.GetID())
+        else:
+            self._start_preview(nodes, settings, request, roi_node.GetID())
 
+    def _start_preview(self, nodes: EditorNodes, settings: EffectSettings, request: PromptRequest, roi_id: str) -> None:
         def done(answers: list[PromptAnswer]) -> None:
-            if moving:
-                self._drag_window = answers[0].window
+            self._remember_window(roi_id, answers[0])
             if self._events.nodes() == nodes:
                 self._events.previewed(answers[0])
+            go_on()
 
-        # A preview that fails, because the ROI has left the slice, is no event for the user: nothing is shown.
-        self._engine.answer(self._preview_key, settings.choice, [request], done, self._preview_failed)
+        def failed(error: Exception) -> None:
+            # Where the ROI has left the slice there is nothing to show, which is no event for the user.
+            if not isinstance(error, InvalidPromptError):
+                self._events.failed(error)
+            go_on()
+
+        def go_on() -> None:
+            waiting, self._next_preview = self._next_preview, None
+            if waiting is not None:
+                self._start_preview(*waiting)
+
+        self._engine.answer(self._preview_key, settings.choice, [request], done, failed)
+
+    def _remember_window(self, roi_id: str, answer: PromptAnswer) -> None:
+        if answer.window is not None:
+            self._window_of[roi_id] = answer.window
 
     def apply(self, roi_nodes: Sequence[Any], pose_of_view: Any) -> None:
         """Segment ROIs as far as the scope says: one into the selected segment, several into one segment each.
@@ -259,11 +292,13 @@ class EffectSession:
             self._events.encoded, self._events.failed,
         )  # fmt: skip
 
-    def _segment_box(self, roi: Roi, plane: SlicePlane, *, correct: bool) -> None:
+    def _segment_box(self, roi: Roi, plane: SlicePlane, roi_node: Any, *, correct: bool) -> None:
         nodes, settings = self._need_nodes(), self._events.settings()
+        roi_id = roi_node.GetID()
         request = self._request(nodes, settings, roi, (plane,))
 
         def done(answers: list[PromptAnswer]) -> None:
+            self._remember_window(roi_id, answers[0])
             if self._events.nodes() != nodes:
                 return
             edits = self._edits(nodes.segment_id, answers[0], settings.mode, nodes)
@@ -309,10 +344,6 @@ class EffectSession:
             )
         else:
             self._engine.answer(key, settings.choice, requests, guarded, failed, told)
-
-    def _preview_failed(self, error: Exception) -> None:
-        if not isinstance(error, InvalidPromptError):
-            self._events.failed(error)
 
     def _request(
         self, nodes: EditorNodes, settings: EffectSettings, roi: Roi, planes: tuple[SlicePlane, ...]

@@ -27,6 +27,25 @@ _BATCH = 4
 """Slices encoded between two looks at whether the user has cancelled."""
 
 
+class FrozenWindow:
+    """A window that is chosen once, from the first prompt that comes, and kept for those that follow.
+
+    While a handle is dragged, the slice has to be encoded once, and not for each position of the ROI.
+
+    Args:
+        window: the one to keep, if it is known already, or a rule.
+    """
+
+    def __init__(self, window: Window | str) -> None:
+        self._window = window
+
+    def choose(self, volume: Volume, roi: OrientedBox | None) -> Window:
+        """The window; for the worker thread alone."""
+        if not isinstance(self._window, Window):
+            self._window = choose_window(self._window, volume, roi)
+        return self._window
+
+
 @dataclass(frozen=True)
 class PromptRequest:
     """A structure to segment.
@@ -42,7 +61,7 @@ class PromptRequest:
     volume: Volume
     planes: tuple[SlicePlane, ...]
     roi: OrientedBox
-    window: Window | str
+    window: Window | FrozenWindow | str
     options: MaskOptions
 
 
@@ -164,7 +183,9 @@ def answer_structure(
     )
 
 
-def _as_rule(window: Window | str) -> str:
+def _as_rule(window: Window | FrozenWindow | str) -> str:
+    if isinstance(window, FrozenWindow):
+        raise TypeError("A frozen window is for previews, and a whole structure is not previewed.")
     return f"{window.level!r},{window.width!r}" if isinstance(window, Window) else window
 
 
@@ -183,8 +204,10 @@ def encode_slice(
     return True
 
 
-def window_for(window: Window | str, volume: Volume, roi: OrientedBox | None) -> Window:
+def window_for(window: Window | FrozenWindow | str, volume: Volume, roi: OrientedBox | None) -> Window:
     """A window as it is, or what a rule gives."""
+    if isinstance(window, FrozenWindow):
+        return window.choose(volume, roi)
     return window if isinstance(window, Window) else choose_window(window, volume, roi)
 
 

@@ -287,9 +287,9 @@ class EffectController:
                 self._message = ""
                 self._hide_previews()
                 thickness = self._session.slice_thickness(slice_node)
-                show_drawn_box(self._effect, box.oriented_box(thickness))
+                node = show_drawn_box(self._effect, box.oriented_box(thickness))
                 self.observe_nodes()
-                self._session.segment_drawn_box(box)
+                self._session.segment_drawn_box(box, node)
                 self._begin_busy()
             except MedSAMSegmentError as error:
                 self.show_error(error)

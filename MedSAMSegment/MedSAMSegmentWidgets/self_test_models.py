@@ -23,7 +23,7 @@ class BrightInBox:
 
         return [Embedding(np.array(pixels, dtype=np.float32), pixels.shape[:2]) for pixels in slices_u8]
 
-    def decode(self, embedding: Any, prompts: Any, *, candidates: bool = False) -> Any:
+    def decode(self, embedding: Any, prompts: Any, *, candidates: bool = False, region: Any = None) -> Any:
         """See `SegmentationModel.decode`."""
         import numpy as np
 
@@ -37,9 +37,9 @@ class BrightInBox:
             logits[n, :, inside & (embedding.values > 127)] = 10.0
         return Decoded(logits, np.full(logits.shape[:2], 0.9, dtype=np.float32), embedding.shape_hw)
 
-    def logits_on_slice(self, logits: Any, _shape_hw: tuple[int, int]) -> Any:
+    def logits_on_slice(self, logits: Any, _shape_hw: tuple[int, int], region: Any = None) -> Any:
         """See `SegmentationModel.logits_on_slice`."""
-        return logits
+        return logits if region is None else logits[..., region[0], region[1]]
 
 
 def bright_in_box(_choice: ModelChoice) -> Any:

@@ -111,11 +111,24 @@ def test_while_a_handle_is_dragged_the_newest_position_wins_and_there_is_no_queu
     before = len(model.decoded)
     for step in range(40):
         roi.SetCenter(list(workplace.ras(37 + step / 8, 30, 3.5)))
-    workplace.wait(lambda: bool(previewed))
+    workplace.wait(lambda: len(previewed) >= 2)
+    workplace.run_events(0.5)
     # The first position, at which the model was when the others came, and the last: not one after the other.
-    assert len(model.decoded) - before <= 3
+    assert len(model.decoded) - before == len(previewed) == 2
     last_center = previewed[-1].slices[0].box.x_min + 7.5
     assert abs(last_center - (37 + 39 / 8)) < 0.6
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+
+
+def test_while_a_handle_is_dragged_the_slice_is_encoded_once(workplace, roi, model):
+    workplace.scripted_effect.setParameter("Window", "roi")
+    workplace.wait(lambda: not workplace.effect.controller._engine.is_busy)
+    before = len(model.encoded)
+    roi.InvokeEvent(roi.PointStartInteractionEvent)
+    for step in range(5):
+        roi.SetCenter(list(workplace.ras(31 + 3 * step, 30, 3.5)))
+        workplace.run_events(0.1)
+    assert len(model.encoded) - before <= 1
     roi.InvokeEvent(roi.PointEndInteractionEvent)
 
 
