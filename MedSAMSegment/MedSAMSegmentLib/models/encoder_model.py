@@ -101,20 +101,21 @@ class EncoderModel:
             start += len(batch)
         return embeddings
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        candidates: bool = False,
+        region: Region | None = None,
+    ) -> Decoded:
         """See `SegmentationModel.decode`."""
-        return self._decoder.decode(embedding, prompts, candidates=candidates)
+        return self._decoder.decode(embedding, prompts, candidates=candidates, region=region)
 
     def logits_on_slice(
         self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int], region: Region | None = None
     ) -> npt.NDArray[np.float32]:
-        """See `SegmentationModel.logits_on_slice`.
-
-        Args:
-            logits: (…, h, w) from `decode`.
-            shape_hw: rows and columns of the slice.
-            region: the part of the slice that is wanted; its values are those of the whole, bit for bit.
-        """
+        """See `SegmentationModel.logits_on_slice`."""
         return self.preprocessing.logits_on_slice(logits, shape_hw, region)
 
     def _encode_batch(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:

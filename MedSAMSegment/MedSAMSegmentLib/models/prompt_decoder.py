@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ import numpy as np
 import torch
 
 from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.models.mask_decoder import UPSCALING, MaskDecoder
 from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
 
 if TYPE_CHECKING:
     from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamPromptEncoder
+
+    from MedSAMSegmentLib.models.resampling import Region
 
 
 class PromptDecoder:
@@ -37,13 +41,20 @@ class PromptDecoder:
         takes_points: bool = True,
     ) -> None:
         self._prompt_encoder = prompt_encoder
-        self._mask_decoder = mask_decoder
+        self._mask_decoder = MaskDecoder(mask_decoder)
         self._preprocessing = preprocessing
         self._takes_points = takes_points
         with torch.inference_mode():
             self._image_positions = _positions_of_pixels(positional_embedding, prompt_encoder.image_embedding_size)
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        candidates: bool = False,
+        region: Region | None = None,
+    ) -> Decoded:
         """See `SegmentationModel.decode`."""
         if not prompts:
             raise InvalidPromptError("There is no prompt to answer. Give a box or a point.")
@@ -54,10 +65,13 @@ class PromptDecoder:
             alike.setdefault((prompt.box is not None, len(prompt.points)), []).append(n)
         logits: list[np.ndarray] = [np.empty(0)] * len(prompts)
         predicted_iou: list[np.ndarray] = [np.empty(0)] * len(prompts)
+        wanted = None if region is None else self._pixels_of(region, embedding.shape_hw)
         with torch.inference_mode():
-            values = embedding.values.to(self._image_positions.dtype).unsqueeze(0)
+            no_mask = self._prompt_encoder.no_mask_embed.weight.view(-1, 1, 1)
+            image = embedding.values.to(self._image_positions.dtype) + no_mask
             for indices in alike.values():
-                answers = self._decode_alike(values, [prompts[n] for n in indices], embedding.shape_hw, candidates)
+                some = [prompts[n] for n in indices]
+                answers = self._decode_alike(image, some, embedding.shape_hw, candidates, wanted)
                 for n, mask_logits, iou in zip(indices, *answers, strict=True):
                     logits[n], predicted_iou[n] = mask_logits, iou
         return Decoded(np.stack(logits), np.stack(predicted_iou), embedding.shape_hw)
@@ -71,11 +85,28 @@ class PromptDecoder:
                 "Draw a box, or choose a SAM model."
             )
 
+    def _pixels_of(self, region: Region, shape_hw: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of the embedding that the logits on a region of the slice come from."""
+        rows, columns = region
+        corners = [(columns.start, rows.start), (columns.stop, rows.stop)]
+        corners_in_model = self._preprocessing.points_to_input(corners, shape_hw)
+        spans = []
+        for axis, count in ((1, self._image_positions.shape[-2]), (0, self._image_positions.shape[-1])):
+            low, high = corners_in_model[:, axis] * (count / self._preprocessing.size)
+            # Interpolation looks at the next logit, which is a quarter of an embedding pixel away.
+            spans.append(slice(max(math.floor(low) - 1, 0), min(math.ceil(high) + 1, count)))
+        return spans[0], spans[1]
+
     def _decode_alike(
-        self, embedding: torch.Tensor, prompts: Sequence[Prompt], shape_hw: tuple[int, int], candidates: bool
+        self,
+        image: torch.Tensor,
+        prompts: Sequence[Prompt],
+        shape_hw: tuple[int, int],
+        candidates: bool,
+        wanted: tuple[slice, slice] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Logits (n, M, h, w) and predicted IoU (n, M) of prompts that have as many boxes and points each."""
-        device = embedding.device
+        device = image.device
         points = labels = boxes = None
         if prompts[0].points:
             pixels = [[(point.column, point.row) for point in prompt.points] for prompt in prompts]
@@ -85,24 +116,22 @@ class PromptDecoder:
         if prompts[0].box is not None:
             corners = [prompt.box.xyxy for prompt in prompts if prompt.box is not None]
             boxes = torch.from_numpy(self._preprocessing.boxes_to_input(corners, shape_hw)).to(device)[None]
-        sparse, dense = self._prompt_encoder(
-            input_points=points, input_labels=labels, input_boxes=boxes, input_masks=None
-        )
-        masks, iou = self._mask_decoder(
-            image_embeddings=embedding,
-            image_positional_embeddings=self._image_positions,
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=candidates,
-        )
-        return masks[0].float().cpu().numpy(), iou[0].float().cpu().numpy()
+        tokens, _ = self._prompt_encoder(input_points=points, input_labels=labels, input_boxes=boxes, input_masks=None)
+        masks, iou = self._mask_decoder(image, self._image_positions, tokens[0], candidates=candidates, region=wanted)
+        logits = masks.float().cpu().numpy()
+        if wanted is not None:
+            part, height_width = logits, [UPSCALING * count for count in self._image_positions.shape[-2:]]
+            logits = np.full((*part.shape[:2], *height_width), np.nan, dtype=np.float32)
+            rows, columns = (slice(UPSCALING * span.start, UPSCALING * span.stop) for span in wanted)
+            logits[..., rows, columns] = part
+        return logits, iou.float().cpu().numpy()
 
 
 def _positions_of_pixels(embedding: SamPositionalEmbedding, size_hw: tuple[int, int]) -> torch.Tensor:
-    """(1, C, h, w) positional embedding of the centres of the embedding's pixels, as `SamModel` has it."""
+    """(C, h, w) positional embedding of the centres of the embedding's pixels, as `SamModel` has it."""
     rows, columns = size_hw
     device = embedding.positional_embedding.device
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
     x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
     centres = torch.stack((x[None, :].expand(rows, -1), y[:, None].expand(-1, columns)), dim=-1)
-    return embedding(centres).permute(2, 0, 1).unsqueeze(0)
+    return embedding(centres).permute(2, 0, 1)

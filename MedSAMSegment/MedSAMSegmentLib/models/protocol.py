@@ -13,6 +13,7 @@ from MedSAMSegmentLib.prompts import BoxPrompt, PointPrompt
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.models.description import ModelIdentity
+    from MedSAMSegmentLib.models.resampling import Region
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Decoded:
     """What the decoder answers to N prompts.
 
     Attributes:
-        logits: (N, M, h, w) float32 at the decoder's own resolution and in its frame; M is 1, or 3 candidates.
+        logits: (N, M, h, w) float32 at the decoder's own resolution and in its frame; M is 1, or 3 candidates. NaN
+            where they were not asked for.
         predicted_iou: (N, M) float32, the model's own estimate of each mask's IoU.
         shape_hw: rows and columns of the slice that was encoded.
     """
@@ -82,14 +84,39 @@ class SegmentationModel(Protocol):
         """
         ...
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
-        """Masks of all prompts on one slice, in one batch; three candidates each if asked for.
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        candidates: bool = False,
+        region: Region | None = None,
+    ) -> Decoded:
+        """Masks of all prompts on one slice, in one batch.
+
+        Args:
+            embedding: of the slice.
+            prompts: what is asked.
+            candidates: three masks for each instead of one.
+            region: rows and columns of the slice that will be looked at. A model may leave out the rest: logits that
+                `logits_on_slice` does not need for this region may be NaN.
 
         Raises:
             InvalidPromptError: a prompt has neither a box nor a point, or a kind that this model does not take.
         """
         ...
 
-    def logits_on_slice(self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """(…, h, w) decoder logits to (…, H, W) on the slice's own pixels, as the model's authors do it."""
+    def logits_on_slice(
+        self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int], region: Region | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Decoder logits on the slice's own pixels, as the model's authors do it.
+
+        Args:
+            logits: (…, h, w) from `decode`.
+            shape_hw: rows and columns of the slice.
+            region: the part of the slice that is wanted; its values are those of the whole, bit for bit.
+
+        Returns:
+            (…, H, W), or as many rows and columns as the region has.
+        """
         ...

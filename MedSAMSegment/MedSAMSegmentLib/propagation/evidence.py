@@ -101,8 +101,9 @@ def gather_evidence(
             answers = []
             for field in fields:
                 prompts = [Prompt(box=shown) for box in boxes[n] if (shown := field.box(box)) is not None]
-                decoded = segmenter.model.decode(next(embeddings), prompts)
-                on_view = segmenter.model.logits_on_slice(decoded.logits[:, 0], field.shown_hw)
+                needed = field.region(rows, columns)
+                decoded = segmenter.model.decode(next(embeddings), prompts, region=needed)
+                on_view = segmenter.model.logits_on_slice(decoded.logits[:, 0], field.shown_hw, needed)
                 answers.append(field.on_slice(on_view, rows, columns))
                 predicted_iou[n] += decoded.predicted_iou[0, 0] / len(fields)
             single = np.concatenate(answers)

@@ -17,7 +17,7 @@ from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.geometry.volume import Volume
 from MedSAMSegmentLib.inference.slice_image import SliceImage
 from MedSAMSegmentLib.intensity.window import Window, apply_window
-from MedSAMSegmentLib.models.resampling import interpolate, taps, upscale_bilinear
+from MedSAMSegmentLib.models.resampling import Region, Taps, interpolate, taps, upscale_bilinear
 from MedSAMSegmentLib.prompts import BoxPrompt
 
 _FEWEST_PIXELS = 256
@@ -119,25 +119,50 @@ class FieldOfView:
         (x_min, x_max), (y_min, y_max) = bounds
         return BoxPrompt(x_min, y_min, x_max, y_max)
 
+    def region(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Region:
+        """The part of what is shown that `on_slice` needs.
+
+        Args:
+            rows: of the slice that are wanted: consecutive, and inside the rectangle.
+            columns: likewise.
+        """
+        if self.shown_hw == self.crop_hw:
+            return self._in_crop(rows, columns)
+        row_taps, column_taps = self._taps(rows, columns)
+        return (
+            slice(int(row_taps[0][0]), int(row_taps[1][-1]) + 1),
+            slice(int(column_taps[0][0]), int(column_taps[1][-1]) + 1),
+        )
+
     def on_slice(
         self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
     ) -> npt.NDArray[np.float32]:
         """Values on the pixels that are shown, on the slice's own.
 
         Args:
-            values: (…, *shown_hw).
-            rows: of the slice that are wanted: consecutive, and inside the rectangle.
+            values: (…, rows, columns) of `region`.
+            rows: as for `region`.
             columns: likewise.
 
         Returns:
             (…, rows, columns) float32.
         """
-        row_slice = slice(int(rows[0]) - self.first_row, int(rows[-1]) - self.first_row + 1)
-        column_slice = slice(int(columns[0]) - self.first_column, int(columns[-1]) - self.first_column + 1)
         if self.shown_hw == self.crop_hw:
-            return values[..., row_slice, column_slice]
-        return interpolate(
-            values,
+            return values
+        shifted = [
+            (first - first[0], second - first[0], fraction) for first, second, fraction in self._taps(rows, columns)
+        ]
+        return interpolate(values, *shifted)
+
+    def _in_crop(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Region:
+        return (
+            slice(int(rows[0]) - self.first_row, int(rows[-1]) - self.first_row + 1),
+            slice(int(columns[0]) - self.first_column, int(columns[-1]) - self.first_column + 1),
+        )
+
+    def _taps(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> tuple[Taps, Taps]:
+        row_slice, column_slice = self._in_crop(rows, columns)
+        return (
             taps(self.shown_hw[0], self.crop_hw[0], row_slice),
             taps(self.shown_hw[1], self.crop_hw[1], column_slice),
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
+from MedSAMSegmentLib.models.resampling import Region
 
 
 class ThresholdModel:
@@ -36,7 +37,14 @@ class ThresholdModel:
         grey = [pixels if pixels.ndim == 2 else pixels.mean(axis=2) for pixels in slices_u8]
         return [Embedding(pixels.astype(np.float32), pixels.shape[:2]) for pixels in grey]
 
-    def decode(self, embedding: Embedding, prompts: Sequence[Prompt], *, candidates: bool = False) -> Decoded:
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        candidates: bool = False,
+        region: Region | None = None,
+    ) -> Decoded:
         self.decoded.append(len(prompts))
         rows, columns = np.indices(embedding.shape_hw)
         masks = 3 if candidates else 1
@@ -50,7 +58,9 @@ class ThresholdModel:
         iou = np.full((len(prompts), masks), self._predicted_iou, dtype=np.float32)
         return Decoded(logits, iou, embedding.shape_hw)
 
-    def logits_on_slice(self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+    def logits_on_slice(
+        self, logits: npt.NDArray[np.float32], shape_hw: tuple[int, int], region: Region | None = None
+    ) -> npt.NDArray[np.float32]:
         if logits.shape[-2:] != tuple(shape_hw):
             raise ValueError(f"logits of shape {logits.shape} are not of a slice of shape {shape_hw}")
-        return logits
+        return logits if region is None else logits[..., region[0], region[1]]
