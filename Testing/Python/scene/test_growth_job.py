@@ -1,0 +1,80 @@
+"""Segments of a scene grow by whole slices, and can be taken back."""
+
+import numpy as np
+import pytest
+
+from MedSAMSegmentLib.errors import CancelledError, InvalidPromptError
+from MedSAMSegmentSlicer.growth_job import grow_segment
+from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit
+from support.mrml import block, filled, parent_transform
+from support.rotations import pose, rotation
+from support.threshold_model import ThresholdModel
+
+ORANGE = (0.9, 0.5, 0.1)
+SHAPE = (8, 10, 12)
+BRIGHT = (slice(2, 8), slice(0, 10), slice(6, 12))
+"""What is bright on the desk from column 6 on; the segment starts as part of it."""
+OPTIONS = {"window_rule": "50,100", "orientation": "axial"}
+
+
+@pytest.fixture
+def writer(desk):
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as made:
+        yield made
+
+
+@pytest.fixture
+def segment_id(desk, writer):
+    made = writer.add_segment("Lesion", ORANGE)
+    writer.write([SegmentEdit(made, block(desk.volume.geometry, slice(3, 5), slice(2, 7), slice(6, 10)))])
+    return made
+
+
+def grown(desk, writer, segment_id, model=None, **options):
+    return grow_segment(
+        writer, desk.volume_node, desk.segmentation, segment_id, model or ThresholdModel(), **OPTIONS, **options
+    )
+
+
+def test_the_new_slices_join_the_segment_and_one_undo_takes_them_all_back(desk, writer, segment_id):
+    before = desk.voxels(segment_id)
+    growth = grown(desk, writer, segment_id, below=2, above=1)
+    after = desk.voxels(segment_id)
+    np.testing.assert_array_equal(after[3:5], before[3:5])
+    assert after.sum() - before.sum() == growth.block.voxel_count
+    assert {int(k) for k in np.argwhere(after)[:, 0]} == {1, 2, 3, 4, 5}
+    # The box of the mask, one pixel wider, as far as the volume is bright there.
+    np.testing.assert_array_equal(after[5], filled(SHAPE, slice(5, 6), slice(1, 8), slice(6, 11))[5])
+    writer.undo()
+    np.testing.assert_array_equal(desk.voxels(segment_id), before)
+
+
+def test_volume_and_segment_under_a_transform_grow_alike(desk, writer, segment_id):
+    for node in (desk.volume_node, desk.segmentation):
+        parent_transform(desk.scene, node, pose(rotation(0, 0, 20), origin=(11, -7, 3)))
+    grown(desk, writer, segment_id)
+    np.testing.assert_array_equal(desk.voxels(segment_id)[5], filled(SHAPE, slice(5, 6), slice(1, 8), slice(6, 11))[5])
+
+
+def test_cancelling_writes_nothing(desk, writer, segment_id):
+    before = desk.voxels(segment_id)
+    model = ThresholdModel()
+    with pytest.raises(CancelledError):
+        grown(desk, writer, segment_id, model, below=2, cancelled=lambda: len(model.encoded) > 0)
+    np.testing.assert_array_equal(desk.voxels(segment_id), before)
+
+
+def test_nothing_to_grow_to_leaves_no_undo_state(desk, writer):
+    segment_id = writer.add_segment("Top", ORANGE)
+    writer.write([SegmentEdit(segment_id, block(desk.volume.geometry, slice(7, 8), slice(2, 7), slice(6, 10)))])
+    growth = grown(desk, writer, segment_id, below=0, above=2)
+    assert growth.block is None
+    assert growth.ended_above
+    writer.undo()  # of the first write: there is no other
+    assert desk.voxels(segment_id).sum() == 0
+
+
+def test_an_empty_segment_is_refused_by_name(desk, writer):
+    with pytest.raises(InvalidPromptError, match=r"Empty.*is empty"):
+        grown(desk, writer, writer.add_segment("Empty", ORANGE))
