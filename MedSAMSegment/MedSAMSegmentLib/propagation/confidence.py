@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+
+from MedSAMSegmentLib.inference.mask_options import MaskOptions
+from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.propagation.evidence import Evidence
+from MedSAMSegmentLib.propagation.results import SliceResult
+from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
 
 _STABILITY_OFFSET = 1.0
 """Logits by which the threshold is raised and lowered, as SAM's automatic masks do (Kirillov et al. 2023)."""
@@ -34,3 +42,48 @@ def neighbour_dice(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 def confidence(predicted_iou: float, stable: float, agreement: float, neighbours: float) -> float:
     """Estimate of a slice's Dice, 0 to 1. Weights: see ``Testing/Benchmarks``, "Whole structures"."""
     return float(np.clip(0.25 * (predicted_iou + stable + agreement + neighbours), 0.0, 1.0))
+
+
+def slice_results(
+    masks: npt.NDArray[np.bool_],
+    logits: npt.NDArray[np.float32],
+    evidence: Evidence,
+    region: RoiSlices,
+    boxes: Sequence[BoxPrompt],
+    is_key: npt.NDArray[np.bool_],
+    options: MaskOptions,
+) -> list[SliceResult]:
+    """What is known of each layer.
+
+    Args:
+        masks: (layers, rows, columns) on ``region``.
+        logits: likewise, of the whole structure.
+        evidence: of the model.
+        region: the layers.
+        boxes: the prompts.
+        is_key: (layers,) corrected by hand.
+        options: with the threshold.
+    """
+    neighbours = neighbour_dice(masks)
+    predicted_iou = evidence.predicted_iou.mean(axis=0)
+    results = []
+    for n, layer in enumerate(region.layers):
+        stable = stability(logits[n], options.logit_threshold)
+        trust = confidence(float(predicted_iou[n]), stable, float(evidence.agreement[n]), float(neighbours[n]))
+        trust = 1.0 if is_key[n] else trust
+        results.append(
+            SliceResult(
+                position_mm=region.stack.position_mm(layer),
+                plane=region.plane(n),
+                box=boxes[n],
+                predicted_iou=float(predicted_iou[n]),
+                voxels=int(np.count_nonzero(masks[n])),
+                stability=stable,
+                agreement=float(evidence.agreement[n]),
+                neighbour_dice=float(neighbours[n]),
+                confidence=trust,
+                is_doubtful=trust < DOUBTFUL_BELOW,
+                is_key=bool(is_key[n]),
+            )
+        )
+    return results

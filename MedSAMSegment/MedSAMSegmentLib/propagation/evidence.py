@@ -23,12 +23,16 @@ _BATCH = 4
 """Slices that go to the encoder between two looks at ``cancelled``."""
 
 
+_SURE_LOGIT = 6.0
+"""Logits are bent towards this: one answer that is beyond doubt must not outvote several others."""
+
+
 @dataclass(frozen=True)
 class View:
     """One way of looking at every slice.
 
     Attributes:
-        factor: field of view, in multiples of the ROI's longer side.
+        factor: field of view, in multiples of the ROI's longer side; infinite for the whole slice.
         window: intensity mapping; None for RGB.
     """
 
@@ -41,8 +45,8 @@ class Evidence:
     """The model's answers on the layers of `RoiSlices`.
 
     Attributes:
-        logits: (layers, rows, columns) float32, mean over views and boxes.
-        predicted_iou: (layers,) the model's own estimate, mean over views, for the ROI's own box.
+        logits: (views, layers, rows, columns) float32 between -6 and 6, mean over boxes.
+        predicted_iou: (views, layers) the model's own estimate for the first box.
         agreement: (layers,) mean Dice of the single answers' masks with the mask of their mean.
         encode_seconds: spent in the encoder.
         decode_seconds: spent on prompts and averaging.
@@ -81,8 +85,9 @@ def gather_evidence(
     """
     count = len(region.layers)
     rows, columns = region.rows, region.columns
-    logits = np.zeros((count, len(rows), len(columns)), dtype=np.float32)
-    predicted_iou, agreement = np.zeros(count, dtype=np.float32), np.zeros(count, dtype=np.float32)
+    logits = np.empty((len(views), count, len(rows), len(columns)), dtype=np.float32)
+    predicted_iou = np.empty((len(views), count), dtype=np.float32)
+    agreement = np.empty(count, dtype=np.float32)
     encode_seconds = decode_seconds = 0.0
     for start in range(0, count, _BATCH):
         if cancelled is not None and cancelled():
@@ -99,16 +104,16 @@ def gather_evidence(
         encoded = time.perf_counter()
         for n in batch:
             answers = []
-            for field in fields:
+            for view, field in enumerate(fields):
                 prompts = [Prompt(box=shown) for box in boxes[n] if (shown := field.box(box)) is not None]
                 needed = field.region(rows, columns)
                 decoded = segmenter.model.decode(next(embeddings), prompts, region=needed)
                 on_view = segmenter.model.logits_on_slice(decoded.logits[:, 0], field.shown_hw, needed)
-                answers.append(field.on_slice(on_view, rows, columns))
-                predicted_iou[n] += decoded.predicted_iou[0, 0] / len(fields)
-            single = np.concatenate(answers)
-            logits[n] = single.mean(axis=0)
-            agreement[n] = _mean_dice(single > 0, logits[n] > 0)
+                on_slice = _SURE_LOGIT * np.tanh(field.on_slice(on_view, rows, columns) / _SURE_LOGIT)
+                logits[view, n] = on_slice.mean(axis=0)
+                predicted_iou[view, n] = decoded.predicted_iou[0, 0]
+                answers.append(on_slice)
+            agreement[n] = _mean_dice(np.concatenate(answers) > 0, logits[:, n].mean(axis=0) > 0)
         encode_seconds += encoded - began
         decode_seconds += time.perf_counter() - encoded
         if progress is not None:

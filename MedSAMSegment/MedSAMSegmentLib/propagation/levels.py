@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from MedSAMSegmentLib.errors import InvalidOptionError
@@ -16,16 +17,19 @@ class Level:
 
     Attributes:
         name: ``fast`` or ``best``.
-        fields_of_view: sides of the views that are encoded, in multiples of the ROI's longer side on the slice.
+        fields_of_view: sides of the views that are encoded, in multiples of the ROI's longer side on the slice;
+            infinite for the whole slice.
+        weights: of their answers.
     """
 
     name: str
     fields_of_view: tuple[float, ...]
+    weights: tuple[float, ...]
 
 
 _LEVELS = {
-    "fast": Level("fast", (5.0,)),
-    "best": Level("best", (3.5, 5.0, 8.0)),
+    "fast": Level("fast", (5.0,), (1.0,)),
+    "best": Level("best", (math.inf, 5.0), (4.0, 1.0)),
 }
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
@@ -59,10 +58,8 @@ class Structure:
         level: how much work was done.
         encode_seconds: spent in the encoder.
         decode_seconds: spent on prompts and masks.
-        roi: what it was segmented from; None for one that was grown from a segment.
+        roi: what it was segmented from; None for a single plane, and for what was grown from a segment.
         touches_roi_border: it is cut off by a face of the ROI, rather than ending there: the ROI may be too small.
-        logits: (slices, rows, columns) float16, the model's mean answer on the ROI's rectangle of pixels, for
-            `repropagate`; None for one that was grown from a segment.
     """
 
     block: MaskBlock | None
@@ -74,7 +71,6 @@ class Structure:
     decode_seconds: float
     roi: OrientedBox | None = None
     touches_roi_border: bool = False
-    logits: npt.NDArray[np.float16] | None = None
 
     @property
     def predicted_iou(self) -> float:

@@ -17,6 +17,9 @@ from MedSAMSegmentLib.geometry.slice_stack import SliceStack
 from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.inscribed_ellipsoid import InscribedEllipsoid
 
+_MARGIN, _MARGIN_PIXELS = 0.15, 2
+"""Of the ROI's size, on either side: surroundings that brightness is compared with."""
+
 _TOLERANCE = 1e-4
 """In pixels, and in half sides of the ROI: a centre on a face of the ROI is inside."""
 
@@ -77,13 +80,13 @@ class RoiSlices:
 
     @cached_property
     def rows(self) -> npt.NDArray[np.intp]:
-        """Rows of the planes' pixels whose centre the ROI may hold; the nearest one of an ROI between two centres."""
-        return _pixels(self.largest_box.y_min, self.largest_box.y_max)
+        """Consecutive rows of the planes' pixels that hold the ROI and some of what surrounds it."""
+        return _pixels_around(self.largest_box.y_min, self.largest_box.y_max, self.plane(0).shape_hw[0])
 
     @cached_property
     def columns(self) -> npt.NDArray[np.intp]:
         """Columns likewise."""
-        return _pixels(self.largest_box.x_min, self.largest_box.x_max)
+        return _pixels_around(self.largest_box.x_min, self.largest_box.x_max, self.plane(0).shape_hw[1])
 
     @cached_property
     def ellipsoid(self) -> InscribedEllipsoid:
@@ -126,6 +129,12 @@ def _pixels(low: float, high: float) -> npt.NDArray[np.intp]:
     if last < first:
         first = last = math.ceil((low + high) / 2 - 0.5)
     return np.arange(first, last + 1)
+
+
+def _pixels_around(low: float, high: float, count: int) -> npt.NDArray[np.intp]:
+    reach = _MARGIN * (high - low) + _MARGIN_PIXELS
+    first, last = (int(end) for end in _pixels(low - reach, high + reach)[[0, -1]])
+    return np.arange(max(first, 0), min(last, count - 1) + 1)
 
 
 def _kept_wide(low: float, high: float, outer_low: float, outer_high: float) -> tuple[float, float]:
