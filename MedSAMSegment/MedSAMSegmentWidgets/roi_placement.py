@@ -37,10 +37,3 @@ def start_placing_roi() -> Any:
     interaction.SetPlaceModePersistence(0)
     interaction.SetCurrentInteractionMode(interaction.Place)
     return node
-
-
-def stop_placing() -> None:
-    """Give the mouse back."""
-    interaction = slicer.app.applicationLogic().GetInteractionNode()
-    if interaction.GetCurrentInteractionMode() == interaction.Place:
-        interaction.SetCurrentInteractionMode(interaction.ViewTransform)

@@ -78,6 +78,9 @@ class Workplace:
         editor.setActiveEffectByName("MedSAM")
         assert editor.activeEffect().name == "MedSAM"
         editor.activeEffect().setParameter("Window", "50,100")
+        # The pointer comes into the axial view.
+        enter = vtk.vtkCommand.EnterEvent
+        editor.activeEffect().self().processInteractionEvents(Interactor((5, 5)), enter, self.view)
         return editor
 
     @property

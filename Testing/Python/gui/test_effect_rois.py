@@ -103,10 +103,14 @@ def test_while_a_handle_is_dragged_the_newest_position_wins_and_there_is_no_queu
 
     monkeypatch.setattr(model, "decode", slow_decode)
     previewed = []
-    show = workplace.effect.controller._show_answer
-    monkeypatch.setattr(
-        workplace.effect.controller, "_show_answer", lambda answer: (previewed.append(answer), show(answer))
-    )
+    status = workplace.effect.controller._status
+    show = status.answer
+
+    def look(answer):
+        previewed.append(answer)
+        show(answer)
+
+    monkeypatch.setattr(status, "answer", look)
     roi.InvokeEvent(roi.PointStartInteractionEvent)
     before = len(model.decoded)
     for step in range(40):
@@ -177,7 +181,7 @@ def test_the_drawn_box_stays_in_the_scene_but_not_in_node_selectors(workplace):
 
 
 def test_a_press_on_an_roi_handle_is_left_to_the_markup(workplace, roi, monkeypatch):
-    monkeypatch.setattr("MedSAMSegmentWidgets.effect_controller.pointer_is_on_a_handle", lambda _scene: True)
+    monkeypatch.setattr("MedSAMSegmentWidgets.box_drawing.pointer_is_on_a_handle", lambda _scene: True)
     assert workplace.event("LeftButtonPressEvent", workplace.xy(25, 15)) is False
     assert workplace.event("MouseMoveEvent", workplace.xy(65, 45)) is False
     assert workplace.event("LeftButtonReleaseEvent", workplace.xy(65, 45)) is False

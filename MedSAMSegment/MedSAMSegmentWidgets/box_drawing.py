@@ -1,0 +1,105 @@
+"""Drawing a rectangle with the mouse in a slice view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+import vtk
+
+from MedSAMSegmentSlicer.box_drag import BoxDrag, DragState, DrawnBox
+from MedSAMSegmentSlicer.roi_selection import pointer_is_on_a_handle
+from MedSAMSegmentSlicer.slice_view_plane import ras_of_display_point, slice_to_ras
+from MedSAMSegmentWidgets.drawn_box_node import COLOR
+from MedSAMSegmentWidgets.line_overlay import LineOverlay
+from MedSAMSegmentWidgets.roi_placement import is_placing_roi
+from MedSAMSegmentWidgets.shortcuts import EscapeKey
+
+
+class BoxDrawing:
+    """Turns mouse events into boxes, and shows the rectangle meanwhile.
+
+    Args:
+        scripted_effect: asks about hidden segments, and adds the rectangle to the view.
+        drawn: called with a box and the slice node in whose view it was drawn.
+    """
+
+    def __init__(self, scripted_effect: Any, drawn: Callable[[DrawnBox, Any], None]) -> None:
+        self._effect = scripted_effect
+        self._drawn = drawn
+        self._drag = BoxDrag()
+        self._overlay: LineOverlay | None = None
+        self._escape = EscapeKey(self.cancel)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the button is down."""
+        return self._drag.state is not DragState.IDLE
+
+    def process(self, interactor: Any, event_id: int, view_widget: Any) -> bool:
+        """A mouse or key event in a slice view; whether it is used up."""
+        slice_node = view_widget.mrmlSliceNode()
+        if event_id == vtk.vtkCommand.LeftButtonPressEvent:
+            return self._press(interactor, slice_node, view_widget)
+        if event_id == vtk.vtkCommand.MouseMoveEvent:
+            return self._move(interactor, slice_node)
+        if event_id == vtk.vtkCommand.LeftButtonReleaseEvent:
+            return self._release(slice_node)
+        if event_id == vtk.vtkCommand.KeyPressEvent and interactor.GetKeySym() == "Escape":
+            return self.cancel()
+        return False
+
+    def follow_view(self) -> None:
+        """The view has moved: the rectangle stays in the patient."""
+        if self._overlay is not None:
+            self._overlay.update()
+
+    def cancel(self) -> bool:
+        """Forget the rectangle that is being drawn; whether there was one."""
+        was_active = self._drag.cancel()
+        self._end()
+        return was_active
+
+    def _press(self, interactor: Any, slice_node: Any, view_widget: Any) -> bool:
+        modified = interactor.GetShiftKey() or interactor.GetControlKey() or interactor.GetAltKey()
+        if modified or is_placing_roi(slicer.app.applicationLogic().GetInteractionNode()):
+            return False
+        on_handle = pointer_is_on_a_handle(slicer.mrmlScene)
+        if not on_handle:
+            confirmed = self._effect.confirmCurrentSegmentVisible()
+            if confirmed != self._effect.ConfirmedWithoutDialog:
+                # The click has gone to the dialog: the user draws again.
+                return True
+        xy = interactor.GetEventPosition()
+        taken = self._drag.press(
+            slice_node.GetID(), xy, ras_of_display_point(slice_node, xy), slice_to_ras(slice_node), handle=on_handle
+        )
+        if taken:
+            self._overlay = LineOverlay(self._effect, view_widget, COLOR, 2.0)
+            slicer.app.installEventFilter(self._escape)
+        return taken
+
+    def _move(self, interactor: Any, slice_node: Any) -> bool:
+        xy = interactor.GetEventPosition()
+        taken = self._drag.move(slice_node.GetID(), xy, ras_of_display_point(slice_node, xy))
+        box = self._drag.box
+        if box is not None and self._overlay is not None:
+            import numpy as np
+
+            corners = box.corners_ras
+            self._overlay.show(np.stack((corners, np.roll(corners, -1, axis=0)), axis=1))
+        return taken
+
+    def _release(self, slice_node: Any) -> bool:
+        box, taken = self._drag.release()
+        self._end()
+        if box is not None:
+            self._drawn(box, slice_node)
+        return taken
+
+    def _end(self) -> None:
+        slicer.app.removeEventFilter(self._escape)
+        if self._overlay is not None:
+            self._overlay.remove()
+            self._overlay = None

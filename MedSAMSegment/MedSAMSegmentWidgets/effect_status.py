@@ -1,0 +1,144 @@
+"""What the effect says: status line, progress, confidence, and what the model saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from slicer.i18n import tr as _
+
+from MedSAMSegmentSlicer.effect_session import Written
+from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
+from MedSAMSegmentSlicer.status_text import engine_text, what_is_missing
+
+if TYPE_CHECKING:
+    from MedSAMSegmentSlicer.prompt_work import PromptAnswer
+    from MedSAMSegmentWidgets.effect_panel import EffectPanel
+
+_SHOW_EVERY_S = 0.1
+"""While the engine works: more often than this nobody reads the status line."""
+
+_BAR_AFTER_S = 0.5
+"""A single slice is there before a bar would be read."""
+
+
+class EffectStatus:
+    """Keeps the panel's texts true.
+
+    Args:
+        panel: shows them.
+        engine: whose state is told.
+        choice: the model that is chosen, now.
+        is_writing: whether something that will be written is being computed, now.
+    """
+
+    def __init__(
+        self,
+        panel: EffectPanel,
+        engine: InferenceEngine,
+        choice: Callable[[], ModelChoice],
+        is_writing: Callable[[], bool],
+    ) -> None:
+        self._panel = panel
+        self._engine = engine
+        self._choice = choice
+        self._is_writing = is_writing
+        self._complete_choice: ModelChoice | None = None
+        self._message = ""
+        self._busy_since: float | None = None
+        self._shown_at = 0.0
+
+    def begin(self) -> None:
+        """Something that will be written is being computed from now on."""
+        self._message = ""
+        self._busy_since = time.monotonic()
+        self._panel.progress.maximum = 0
+        self.show()
+
+    def say(self, message: str) -> None:
+        """A sentence on what happened last."""
+        self._message = message
+        self.show()
+
+    def tick(self) -> None:
+        """Time has passed."""
+        now = time.monotonic()
+        if now - self._shown_at >= _SHOW_EVERY_S or not self._is_writing():
+            self._shown_at = now
+            self.show()
+
+    def progress(self, done: int, total: int) -> None:
+        """So many parts of so many are done."""
+        self._panel.progress.maximum = total
+        self._panel.progress.value = done
+
+    def prepared(self, encoded: bool) -> None:
+        """The model is loaded, and the slice in view perhaps encoded."""
+        if encoded and not self._message:
+            self._message = _("Slice prepared.")
+        self.show()
+
+    def written(self, written: Written) -> None:
+        """An action is in the segment."""
+        changed = sum(result.added + result.removed for result in written.results)
+        seconds = sum(answer.seconds for answer in written.answers)
+        confidence = sum(answer.predicted_iou for answer in written.answers) / len(written.answers)
+        self.answer(written.answers[-1], confidence)
+        if changed:
+            text = _("Done in {seconds:.1f} s, {voxels} voxels changed.").format(seconds=seconds, voxels=changed)
+        elif all(answer.block is None for answer in written.answers):
+            text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
+        else:
+            text = _("No voxel changed: the masking settings or the segment itself cover all of the mask.")
+        self.say(text)
+
+    def answer(self, answer: PromptAnswer, confidence: float | None = None) -> None:
+        """What the model answered and saw."""
+        from MedSAMSegmentSlicer.thumbnail import thumbnail_ppm
+
+        self._panel.confidence.text = f"{answer.predicted_iou if confidence is None else confidence:.2f}"
+        if not answer.slices:
+            return
+        self._panel.show_picture(thumbnail_ppm(answer.slices[len(answer.slices) // 2]))
+        if answer.window is not None:
+            self._panel.thumbnail.setToolTip(
+                _("Window {rule}: level {level:g}, width {width:g}").format(
+                    rule=answer.window.rule, level=answer.window.level, width=answer.window.width
+                )
+            )
+
+    def show(self) -> None:
+        """Say how things are now."""
+        writing = self._is_writing()
+        if not writing:
+            self._busy_since = None
+        waited = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        self._panel.cancel.enabled = writing
+        visible = writing and waited > _BAR_AFTER_S
+        if bool(self._panel.progress.visible) != visible:
+            self._panel.progress.setVisible(visible)
+
+        choice, missing = self._choice(), self.what_is_missing()
+        model = engine_text(self._engine.state, choice)
+        if writing:
+            text = _("{model} Encoding, {seconds:.0f} s…").format(model=model, seconds=waited)
+        elif missing is not None:
+            text = missing
+        else:
+            text = f"{model} {self._message}".rstrip()
+        if self._panel.status.text != text:
+            self._panel.status.text = text
+        needs_set_up = missing is not None or self._engine.state.phase == "failed"
+        if bool(self._panel.set_up_button.visible) != needs_set_up:
+            self._panel.set_up_button.setVisible(needs_set_up)
+
+    def what_is_missing(self) -> str | None:
+        """What has to be set up before the model can run; looked for only as long as something is."""
+        choice = self._choice()
+        if choice == self._complete_choice:
+            return None
+        missing = what_is_missing(choice)
+        if missing is None:
+            self._complete_choice = choice
+        return missing
