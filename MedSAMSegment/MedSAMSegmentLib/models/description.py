@@ -17,6 +17,13 @@ Family = Literal["lite-medsam", "sam"]
 PreprocessingName = Literal["lite-medsam", "medsam", "sam"]
 PromptKind = Literal["box", "points"]
 
+HALF_PRECISIONS: Mapping[Family, str] = {"lite-medsam": "float16", "sam": "bfloat16"}
+"""Which half precision suits a family's encoder, on hardware that does both equally fast.
+
+LiteMedSAM's values stay below 100, far from float16's 65504, and its masks need float16's digits: see
+``Testing/Benchmarks``, "Encoders". ViTs have outliers, which only bfloat16 has the range for.
+"""
+
 _FILE = "models.json"
 
 

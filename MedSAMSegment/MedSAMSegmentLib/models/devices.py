@@ -58,12 +58,18 @@ def choose_device(device: str) -> str:
     return device
 
 
-def choose_precision(precision: str, device: str) -> str:
+def choose_precision(precision: str, device: str, half: str = "bfloat16") -> str:
     """``auto`` is the fastest precision that the device does in hardware and that keeps the masks.
 
-    - CUDA: bfloat16 from compute capability 8.0 on (Ampere, 2020), float16 from 7.0 on, else float32.
+    - CUDA: from compute capability 8.0 on (Ampere, 2020) the half precision that suits the model, float16 from 7.0 on,
+      else float32.
     - MPS: float32. The Apple GPU gains little from half precision here, and float16 overflows in SAM's attention.
     - CPU: bfloat16 with AVX-512 BF16, AMX or Arm's BF16 instructions; float32 otherwise, where bfloat16 is emulated.
+
+    Args:
+        precision: ``auto``, or the precision itself.
+        device: from `choose_device`.
+        half: the half precision that suits the model, taken where the device does both as well.
 
     Raises:
         InvalidOptionError: no such choice, or one that the device cannot do.
@@ -72,7 +78,7 @@ def choose_precision(precision: str, device: str) -> str:
         raise InvalidOptionError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
     possible = precisions_of(device)
     if precision == "auto":
-        return possible[0]
+        return half if possible[0] != "float32" and half in possible else possible[0]
     if precision not in possible:
         raise InvalidOptionError(
             f"Precision {precision!r} is not possible on {device}. Use one of: {', '.join(possible)}."

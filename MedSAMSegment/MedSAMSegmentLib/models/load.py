@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, get_args
 
 from MedSAMSegmentLib.errors import InvalidOptionError, WeightsError
 from MedSAMSegmentLib.models.description import (
+    HALF_PRECISIONS,
+    Family,
     ModelDescription,
     ModelIdentity,
     PreprocessingName,
@@ -69,7 +71,7 @@ def load_model(
 def _load_described(model: ModelDescription, device: str, precision: str) -> SegmentationModel:
     # What is missing is told before torch is loaded, which takes seconds.
     weights = need_weights(model)
-    device, precision = _chosen(device, precision)
+    device, precision = _chosen(device, precision, model.family)
     expected = expected_sha256(model, weights)
     sha256 = sha256_of(weights.path) if expected is None else check_sha256(weights.path, expected)
     identity = ModelIdentity(model.id, weights.revision, sha256, model.preprocessing)
@@ -99,11 +101,12 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
     if path.is_dir():
         _check_is_vit(path, preprocessing)
         check_sam_folder(path)
-        device, precision = _chosen(device, precision)
+        device, precision = _chosen(device, precision, "sam")
         identity = ModelIdentity(name, revision, sha256_of(path / WEIGHTS), preprocessing or guessed)
         return _sam(sam_model_from_folder(path), identity, device, precision)
 
-    device, precision = _chosen(device, precision)
+    # What cannot be is told before the file is read; what suits the model is known after.
+    _chosen(device, precision, "sam")
     from MedSAMSegmentLib.models.checkpoint_file import read_tensors
     from MedSAMSegmentLib.models.original_checkpoint import is_lite_medsam, is_original_sam, sam_model_from_original
 
@@ -116,6 +119,7 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
                 f"{path} holds LiteMedSAM, which takes its own preprocessing, and {preprocessing!r} was asked for. "
                 "Leave it out."
             )
+        device, precision = _chosen(device, precision, "lite-medsam")
         identity = ModelIdentity(name, revision, sha256_of(path), "lite-medsam")
         return LiteMedSam.from_state_dict(tensors, identity, device, precision)
     if not is_original_sam(tensors):
@@ -124,6 +128,7 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
             f"{next(iter(tensors))!r}. For a file in Hugging Face format give its folder, with {CONFIG}."
         )
     _check_is_vit(path, preprocessing)
+    device, precision = _chosen(device, precision, "sam")
     identity = ModelIdentity(name, revision, sha256_of(path), preprocessing or guessed)
     return _sam(sam_model_from_original(tensors), identity, device, precision)
 
@@ -136,12 +141,12 @@ def _name_and_revision(path: Path) -> tuple[str, str]:
     return path.name, "local"
 
 
-def _chosen(device: str, precision: str) -> tuple[str, str]:
-    """The device and precision to use, once torch and transformers are known to be here."""
+def _chosen(device: str, precision: str, family: Family) -> tuple[str, str]:
+    """The device and precision to use for a family, once torch and transformers are known to be here."""
     require("torch")
     require("transformers")
     device = choose_device(device)
-    return device, choose_precision(precision, device)
+    return device, choose_precision(precision, device, HALF_PRECISIONS[family])
 
 
 def _check_is_vit(path: Path, preprocessing: PreprocessingName | None) -> None:

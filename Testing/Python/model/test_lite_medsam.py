@@ -56,12 +56,16 @@ def test_masks_from_slice_and_boxes_are_the_published_ones(case: str) -> None:
         assert dice(mask, published) >= 0.995
 
 
-def test_masks_in_bfloat16_are_nearly_those_in_float32() -> None:
+# One case in float16, which a CPU emulates slowly.
+@pytest.mark.parametrize(("precision", "cases", "least"), [("bfloat16", CASES, 0.99), ("float16", CASES[:1], 0.995)])
+def test_masks_in_half_precision_are_nearly_those_in_float32(
+    precision: str, cases: tuple[str, ...], least: float
+) -> None:
     dices = []
-    for reference in map(lite_medsam_reference, CASES):
-        masks = masks_of(lite_medsam("bfloat16"), reference)
+    for reference in map(lite_medsam_reference, cases):
+        masks = masks_of(lite_medsam(precision), reference)
         dices += [dice(mask, published) for mask, published in zip(masks, reference["masks"], strict=True)]
-    assert np.mean(dices) >= 0.99
+    assert np.mean(dices) >= least
 
 
 def test_points_are_refused() -> None:

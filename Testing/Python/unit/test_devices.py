@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
 
 from MedSAMSegmentLib.errors import DeviceError, InvalidOptionError
 from MedSAMSegmentLib.models import devices
+from MedSAMSegmentLib.models.description import HALF_PRECISIONS, Family
 from MedSAMSegmentLib.models.devices import choose_device, choose_precision, cpu_has_bfloat16, describe_devices
 
 MODERN_BUILD = ["sm_75", "sm_80", "sm_86", "sm_90", "compute_90"]
@@ -123,6 +125,30 @@ def test_auto_precision_on_cuda_follows_the_generation(
     pretend(monkeypatch, [capability])
     assert choose_precision("auto", "cuda:0") == expected
     assert choose_precision("float32", "cuda") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "float16"), ((8, 0), "float16"), ((7, 5), "float16"), ((6, 1), "float32")]
+)
+def test_a_model_that_suits_float16_gets_it_where_the_gpu_does_both(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
+) -> None:
+    pretend(monkeypatch, [capability])
+    assert choose_precision("auto", "cuda", "float16") == expected
+    assert choose_precision("float32", "cuda:0", "float16") == "float32"
+
+
+@pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_a_model_that_suits_float16_gets_what_the_cpu_does(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, expected: str
+) -> None:
+    monkeypatch.setattr(devices, "cpu_has_bfloat16", lambda: has_bfloat16)
+    assert choose_precision("auto", "cpu", "float16") == expected
+
+
+def test_every_family_has_a_half_precision_that_exists() -> None:
+    assert set(HALF_PRECISIONS) == set(get_args(Family))
+    assert set(HALF_PRECISIONS.values()) <= {"float16", "bfloat16"}
 
 
 def test_auto_precision_on_a_cpu_is_bfloat16_only_where_it_has_instructions_for_it(
