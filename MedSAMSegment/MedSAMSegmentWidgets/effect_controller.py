@@ -10,7 +10,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentLib.errors import InvalidPromptError, MedSAMSegmentError
 from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
 from MedSAMSegmentSlicer.effect_session import EditorNodes, EffectSession, SessionEvents, Written
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, read_settings
@@ -295,6 +295,8 @@ class EffectController:
         node = self._view_node
         if node is None or node.GetScene() is None:
             layout = slicer.app.layoutManager()
+            if layout is None:
+                raise InvalidPromptError("There is no slice view. Open a layout with one.")
             names = layout.sliceViewNames()
             node = layout.sliceWidget("Red" if "Red" in names else names[0]).mrmlSliceNode()
             self._view_node = node

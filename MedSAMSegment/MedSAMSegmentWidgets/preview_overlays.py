@@ -29,7 +29,7 @@ class PreviewOverlays:
     def show(self, segments_ras: npt.NDArray[np.float64]) -> None:
         """Draw lines, (n, 2, 3) RAS mm."""
         layout = slicer.app.layoutManager()
-        for name in layout.sliceViewNames():
+        for name in layout.sliceViewNames() if layout is not None else ():
             if name not in self._overlays:
                 self._overlays[name] = LineOverlay(self._effect, layout.sliceWidget(name), _COLOR, 2.0)
             self._overlays[name].show(segments_ras)

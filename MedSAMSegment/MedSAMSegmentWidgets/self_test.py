@@ -25,6 +25,24 @@ _RADIUS_MM = 12.0
 _WAIT_S = 120.0
 
 
+def _provide_views() -> Any:
+    """Slice views where Slicer runs without its main window, as ctest runs it; what has to be kept alive."""
+    if slicer.app.layoutManager() is not None:
+        return None
+    import qt
+
+    viewport = qt.QWidget()
+    viewport.resize(800, 600)
+    layout = slicer.qSlicerLayoutManager()
+    layout.setMRMLScene(slicer.mrmlScene)
+    layout.setViewport(viewport)
+    slicer.app.setLayoutManager(layout)
+    layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    viewport.show()
+    slicer.app.processEvents()
+    return viewport, layout
+
+
 class _Mouse:
     """What an effect asks of an interactor."""
 
@@ -49,6 +67,7 @@ class SelfTest:
 
     def __init__(self, say: Callable[[str], Any]) -> None:
         self._say = say
+        self._views = _provide_views()
 
     def tests(self) -> list[Callable[[], None]]:
         """What can be tested here, in order."""
