@@ -65,12 +65,16 @@ def slice_results(
         options: with the threshold.
     """
     neighbours = neighbour_dice(masks)
+    is_gap = _is_gap(masks)
     predicted_iou = evidence.predicted_iou.mean(axis=0)
     results = []
     for n, layer in enumerate(region.layers):
         stable = stability(logits[n], options.logit_threshold)
         trust = confidence(float(predicted_iou[n]), stable, float(evidence.agreement[n]), float(neighbours[n]))
-        trust = 1.0 if is_key[n] else trust
+        if is_gap[n]:
+            trust = 0.0
+        if is_key[n]:
+            trust = 1.0
         results.append(
             SliceResult(
                 position_mm=region.stack.position_mm(layer),
@@ -87,3 +91,10 @@ def slice_results(
             )
         )
     return results
+
+
+def _is_gap(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(layers,) empty, between others that are not: either there are two structures, or the model lost one."""
+    used = masks.any(axis=(1, 2))
+    before, after = np.logical_or.accumulate(used), np.logical_or.accumulate(used[::-1])[::-1]
+    return ~used & before & after
