@@ -68,7 +68,8 @@ class PromptDecoder:
         wanted = None if region is None else self._pixels_of(region, embedding.shape_hw)
         with torch.inference_mode():
             no_mask = self._prompt_encoder.no_mask_embed.weight.view(-1, 1, 1)
-            image = embedding.values.to(self._image_positions.dtype) + no_mask
+            # From a cache on disk it comes on the CPU.
+            image = embedding.values.to(self._image_positions) + no_mask
             for indices in alike.values():
                 some = [prompts[n] for n in indices]
                 answers = self._decode_alike(image, some, embedding.shape_hw, candidates, wanted)

@@ -16,6 +16,7 @@ from MedSAMSegmentLib.geometry.box_around import check_thickness
 from MedSAMSegmentLib.geometry.free_plane import plane_through
 from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS
 from MedSAMSegmentLib.geometry.volume import Volume
+from MedSAMSegmentLib.inference.disk_embedding_cache import DiskEmbeddingCache
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.intensity.rules import check_rule
@@ -77,6 +78,7 @@ class SegmentJob:
     mask_options: MaskOptions = field(default_factory=MaskOptions)
     series: str | None = None
     preview: Path | None = None
+    embedding_cache: Path | None = None
     thickness: float | None = None
     table: Path | None = None
 
@@ -116,6 +118,8 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
         check_output(job.preview, PREVIEW_SUFFIXES, inputs)
     if job.table is not None:
         check_output(job.table, (TABLE_SUFFIX,), inputs)
+    if job.embedding_cache is not None:
+        _check_cache_folder(job.embedding_cache, inputs)
     check_rule(job.window)
     check_thickness(job.thickness)
     if job.level not in LEVELS:
@@ -132,6 +136,18 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
         ) from None
 
 
+def _check_cache_folder(folder: Path, inputs: tuple[Path, ...]) -> None:
+    """Refuse a folder for embeddings where the patient's files are: they are copied, sent and archived together."""
+    cache = folder.resolve()
+    for path in inputs:
+        place = path.resolve() if path.is_dir() else path.resolve().parent
+        if place in (cache, *cache.parents):
+            raise InvalidOptionError(
+                f"The folder {folder} for embeddings lies where {path.name} does, among the patient's files. Choose "
+                "another one."
+            )
+
+
 def _is_oblique(plane: str) -> bool:
     return plane not in ("auto", *ORIENTATIONS)
 
@@ -145,7 +161,7 @@ def _segment(
     progress: Progress,
     note: Callable[[str], None],
 ) -> list[Structure]:
-    cache = EmbeddingCache()
+    cache = EmbeddingCache() if job.embedding_cache is None else DiskEmbeddingCache(job.embedding_cache)
     structures = []
     oblique = None
     if _is_oblique(job.plane):

@@ -66,9 +66,7 @@ def segment(
     precision: Annotated[Precision, typer.Option(help="auto: what the device does well.")] = Precision.auto,
     preprocessing: Annotated[
         Preprocessing,
-        typer.Option(
-            help="For a local model. auto: MedSAM's if its name says medsam, else SAM's."
-        ),
+        typer.Option(help="For a local model. auto: MedSAM's if its name says medsam, else SAM's."),
     ] = Preprocessing.auto,
     level: Annotated[
         Level,
@@ -115,6 +113,14 @@ def segment(
         Path | None,
         typer.Option(metavar="OUT.csv", help="Also write volume, diameters, slices and confidence of each segment."),
     ] = None,
+    embedding_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep what the encoder computes in this folder, up to 4 GiB: the same slices cost less next time. "
+            "It is derived from the patient's images: keep it as safe as these.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the results on stdout.")] = False,
 ) -> None:
     """Segment what the ROIs surround: one segment an ROI, named and coloured after it."""
@@ -140,6 +146,7 @@ def segment(
             mask_options=MaskOptions(threshold, fill_holes, keep_largest, smoothing),
             series=series,
             preview=preview,
+            embedding_cache=embedding_cache,
             thickness=thickness,
             table=table,
         )

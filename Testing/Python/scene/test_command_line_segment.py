@@ -238,6 +238,34 @@ def test_a_cohort_is_a_loop_and_one_bad_case_does_not_spoil_the_others(medsam_se
     assert "bad.seg.nrrd" not in files(folder)
 
 
+def test_embeddings_that_are_kept_in_a_folder_save_the_encoder_the_second_time(
+    medsam_segment, folder, tmp_path_factory, monkeypatch
+):
+    kept = tmp_path_factory.mktemp("embeddings")
+    models = []
+
+    def load(*_: object, **__: object) -> ThresholdModel:
+        models.append(ThresholdModel())
+        return models[-1]
+
+    monkeypatch.setattr(job_module, "load_model", load)
+    for name in ("first.seg.nrrd", "second.seg.nrrd"):
+        assert medsam_segment(*USUAL[:-1], name, "--embedding-cache", str(kept)).code == 0
+    assert models[0].encoded
+    assert not models[1].encoded
+    assert len(list(kept.iterdir())) == len(models[0].encoded)
+    first, second = (slicerio.read_segmentation(folder / f"{name}.seg.nrrd")["voxels"] for name in ("first", "second"))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", [".", "inside/it"])
+def test_embeddings_are_not_kept_among_the_patients_files(medsam_segment, folder, name):
+    outcome = medsam_segment(*USUAL, "--embedding-cache", name)
+    assert outcome.code == 2
+    assert "patient's files" in " ".join(outcome.err.split())
+    assert not (folder / "inside").exists()
+
+
 def test_only_the_result_goes_to_stdout(medsam_segment):
     assert medsam_segment(*USUAL).out == ""
     outcome = medsam_segment(*USUAL, "--json")

@@ -54,7 +54,7 @@ class ThresholdModel:
                 raise NotImplementedError("this stand-in answers boxes only")
             x_min, y_min, x_max, y_max = prompt.box.xyxy
             inside = (columns >= x_min) & (columns <= x_max) & (rows >= y_min) & (rows <= y_max)
-            logits[n, :, inside & (embedding.values > 127.5)] = 10.0
+            logits[n, :, inside & (np.asarray(embedding.values) > 127.5)] = 10.0
         iou = np.full((len(prompts), masks), self._predicted_iou, dtype=np.float32)
         return Decoded(logits, iou, embedding.shape_hw)
 
