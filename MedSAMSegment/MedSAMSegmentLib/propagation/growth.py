@@ -22,6 +22,7 @@ from MedSAMSegmentLib.intensity.rules import choose_window
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
 from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.propagation.confidence import DOUBTFUL_BELOW
 from MedSAMSegmentLib.propagation.field_of_view import FieldOfView
 from MedSAMSegmentLib.propagation.results import SliceResult
 
@@ -33,9 +34,6 @@ That much may a structure grow from a slice to the next.
 
 _FIELD_OF_VIEW = 5.0
 """In multiples of the box's longer side, as for whole structures at the level ``fast``."""
-
-_DOUBTFUL_BELOW = 0.7
-"""Confidence."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ def _ask(
     both = np.count_nonzero(now & before)
     if both == 0:
         return None
-    dice = 2 * both / (np.count_nonzero(now) + np.count_nonzero(before))
+    dice = float(2 * both / (np.count_nonzero(now) + np.count_nonzero(before)))
     # Not calibrated, unlike that of a whole structure: the only other things that are known of the slice.
     confidence = (answer.predicted_iou + dice) / 2
     return block, SliceResult(
@@ -201,7 +199,7 @@ def _ask(
         voxels=block.voxel_count,
         neighbour_dice=dice,
         confidence=confidence,
-        is_doubtful=confidence < _DOUBTFUL_BELOW,
+        is_doubtful=confidence < DOUBTFUL_BELOW,
     )
 
 
