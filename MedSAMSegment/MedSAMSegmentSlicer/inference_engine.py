@@ -105,7 +105,7 @@ class InferenceEngine:
         self, key: str, choice: ModelChoice, done: Callable[[], None], failed: Callable[[Exception], None]
     ) -> None:
         """Load a model, so that the first prompt does not have to wait for it."""
-        self._submit(Job(key, lambda job: self._segmenter(choice), lambda _: done(), failed, priority=AHEAD))
+        self._submit(Job(key, lambda job: self.segmenter(choice), lambda _: done(), failed, priority=AHEAD))
 
     def encode_ahead(
         self, key: str, choice: ModelChoice, volume: Volume, plane: SlicePlane, window: Window | str,
@@ -119,7 +119,7 @@ class InferenceEngine:
         def work(job: Job) -> bool:
             from MedSAMSegmentSlicer.prompt_work import encode_slice
 
-            segmenter = self._segmenter(choice)
+            segmenter = self.segmenter(choice)
             return not job.cancelled() and encode_slice(segmenter, volume, plane, window, roi)
 
         self._submit(Job(key, work, done, failed, priority=AHEAD))
@@ -138,7 +138,7 @@ class InferenceEngine:
         def work(job: Job) -> list[PromptAnswer]:
             from MedSAMSegmentSlicer.prompt_work import answer_prompt
 
-            segmenter = self._segmenter(choice)
+            segmenter = self.segmenter(choice)
             total = sum(len(request.planes) for request in requests)
             answers: list[PromptAnswer] = []
             before = 0
@@ -170,7 +170,7 @@ class InferenceEngine:
         def work(job: Job) -> list[PromptAnswer]:
             from MedSAMSegmentSlicer.prompt_work import answer_structure
 
-            segmenter = self._segmenter(choice)
+            segmenter = self.segmenter(choice)
             answers: list[PromptAnswer] = []
             for n, request in enumerate(requests):
 
@@ -202,7 +202,8 @@ class InferenceEngine:
         for callback in list(self.on_busy):
             callback()
 
-    def _segmenter(self, choice: ModelChoice) -> Segmenter:
+    def segmenter(self, choice: ModelChoice) -> Segmenter:
+        """The model with its cache, loaded if it is not: for work in the thread, see `run`."""
         if self._loaded is not None and self._loaded[0] == choice:
             return self._loaded[1]
         from MedSAMSegmentLib.inference.segmenter import Segmenter

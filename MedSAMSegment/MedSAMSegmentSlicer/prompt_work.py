@@ -22,6 +22,7 @@ from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
+from MedSAMSegmentLib.propagation.results import Structure
 
 _BATCH = 4
 """Slices encoded between two looks at whether the user has cancelled."""
@@ -94,6 +95,7 @@ class PromptAnswer:
         window: the one that was used; None for RGB images, which are passed through.
         seconds: from the request to here, without the time in the queue.
         identity: of the model.
+        structure: what is known of each slice; None for answers on single slices.
     """
 
     block: MaskBlock | None
@@ -101,6 +103,7 @@ class PromptAnswer:
     window: Window | None
     seconds: float
     identity: ModelIdentity
+    structure: Structure | None = None
 
     @property
     def predicted_iou(self) -> float:
@@ -179,7 +182,7 @@ def answer_structure(
     )
     slices = tuple(SliceAnswer(each.plane, each.box, each.predicted_iou) for each in structure.slices)
     return PromptAnswer(
-        structure.block, slices, structure.window, time.perf_counter() - start, segmenter.model.identity
+        structure.block, slices, structure.window, time.perf_counter() - start, segmenter.model.identity, structure
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.models.description import ModelIdentity
+from MedSAMSegmentLib.propagation.results import SliceResult, Structure
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
@@ -20,9 +22,6 @@ from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
-
-DOUBTFUL_BELOW = 0.7
-"""Slices with a lower predicted IoU are put on the review list."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ class RoiJob:
 
 @dataclass(frozen=True)
 class DoubtfulSlice:
-    """A slice to look at: where it is, and the model's estimate."""
+    """A slice to look at: where it is, and how much the result on it can be trusted, 0 to 1."""
 
     center_ras: tuple[float, float, float]
     normal_ras: tuple[float, float, float]
-    predicted_iou: float
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,16 @@ class ResultRow:
         voxels: that this job added to it.
         doubtful: slices to look at.
         measured: what the segment holds now; the rows that `add_table_node` and `write_csv` take.
+        structure: what is known of each slice.
+        written: the segment's voxels right afterwards, to see later what was corrected by hand; None if it is empty.
     """
 
     segment_id: str
     voxels: int
     doubtful: tuple[DoubtfulSlice, ...]
     measured: TableRow
+    structure: Structure
+    written: MaskBlock | None
 
     @property
     def name(self) -> str:
@@ -98,8 +101,9 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class RoiJobResult:
-    """What a job did: the segmentation node, and a row for each ROI."""
+    """What a job did: the job itself, the segmentation node, and a row for each ROI."""
 
+    job: RoiJob
     segmentation: Any
     rows: list[ResultRow]
 
@@ -198,27 +202,32 @@ def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]
     for segment_id, roi, answer, result in zip(ids, rois, answers, written, strict=True):
         segment = segmentation.GetSegmentation().GetSegment(segment_id)
         tag_segment(segment, provenance_of(answer.identity, roi.box, answer, job.plane, job.level))
-        doubtful = _doubtful(answer)
-        block = segment_block(segmentation, segment_id)
-        row = measured(
-            job.volume.GetName(), segment.GetName(), block, len(answer.slices), len(doubtful), answer.predicted_iou
-        )
-        rows.append(ResultRow(segment_id, result.added, doubtful, row))
-    return RoiJobResult(segmentation, rows)
+        if answer.structure is None:
+            raise TypeError("A structure was asked for, and a slice was answered.")
+        rows.append(result_row(job, segmentation, segment_id, answer.structure, result.added))
+    return RoiJobResult(job, segmentation, rows)
 
 
-def _doubtful(answer: PromptAnswer) -> tuple[DoubtfulSlice, ...]:
-    return tuple(
-        DoubtfulSlice(
-            tuple(float(x) for x in _box_center(each)),  # type: ignore[arg-type]
-            tuple(float(x) for x in each.plane.normal_ras),  # type: ignore[arg-type]
-            each.predicted_iou,
-        )
-        for each in answer.slices
-        if each.predicted_iou < DOUBTFUL_BELOW
-    )
+def result_row(job: RoiJob, segmentation: Any, segment_id: str, structure: Structure, voxels: int) -> ResultRow:
+    """What is shown of a segment that has just been written.
+
+    Args:
+        job: that it was written for.
+        segmentation: ``vtkMRMLSegmentationNode``.
+        segment_id: not its name.
+        structure: what was found.
+        voxels: that the segment got.
+    """
+    name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
+    doubtful = tuple(_doubtful(each) for each in structure.doubtful_slices)
+    block = segment_block(segmentation, segment_id)
+    row = measured(job.volume.GetName(), name, block, len(structure.slices), len(doubtful), structure.confidence)
+    return ResultRow(segment_id, voxels, doubtful, row, structure, block)
 
 
-def _box_center(answer: Any) -> Any:
-    box = answer.box
-    return (answer.plane.pixel_to_ras @ ((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2, 0.0, 1.0))[:3]
+def _doubtful(result: SliceResult) -> DoubtfulSlice:
+    box, plane = result.box, result.plane
+    center = plane.pixel_to_ras @ ((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2, 0.0, 1.0)
+    r, a, s = (float(value) for value in center[:3])
+    normal = plane.normal_ras
+    return DoubtfulSlice((r, a, s), (float(normal[0]), float(normal[1]), float(normal[2])), result.confidence)

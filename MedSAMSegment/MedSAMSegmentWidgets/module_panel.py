@@ -15,6 +15,7 @@ from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
 from MedSAMSegmentSlicer.roi_selection import rois_of_scene
 from MedSAMSegmentSlicer.status_text import error_text, what_is_missing
+from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
 from MedSAMSegmentWidgets.connections import Connections
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
@@ -52,6 +53,7 @@ class ModulePanel:
         for widget, signal, slot in (
             (ui.segmentButton, "clicked()", self.segment),
             (ui.cancelButton, "clicked()", self.cancel),
+            (ui.updateButton, "clicked()", self.update_between),
             (ui.newRoiButton, "clicked()", self._new_roi),
             (ui.tryButton, "clicked()", self.try_it),
             (ui.allRoisCheckBox, "toggled(bool)", self._all_rois_toggled),
@@ -114,6 +116,17 @@ class ModulePanel:
                 return
             start_roi_job(self._engine, JOB, slicer.mrmlScene, job, self._done, self._failed, self._progress)
             self._begin(_("Segmenting…"))
+        except MedSAMSegmentError as error:
+            self._failed(error)
+
+    def update_between(self) -> None:
+        """Segment again between the slices that were corrected by hand since."""
+        result = self.results.result
+        if result is None:
+            return
+        try:
+            start_update_job(self._engine, JOB, slicer.mrmlScene, result, self._done, self._failed, self._progress)
+            self._begin(_("Updating…"))
         except MedSAMSegmentError as error:
             self._failed(error)
 
@@ -222,6 +235,7 @@ class ModulePanel:
         busy = self._is_busy()
         self._ui.cancelButton.enabled = busy
         self._ui.segmentButton.enabled = not busy
+        self._ui.updateButton.enabled = not busy and self.results.result is not None
         if bool(self._ui.progressBar.visible) != busy:
             self._ui.progressBar.setVisible(busy)
 

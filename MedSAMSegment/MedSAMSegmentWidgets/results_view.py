@@ -33,6 +33,11 @@ class ResultsView:
         self._connections.add(ui.reviewTable, "cellClicked(int,int)", self._jump)
         self.clear()
 
+    @property
+    def result(self) -> RoiJobResult | None:
+        """What is shown."""
+        return self._result
+
     def close(self) -> None:
         self._connections.remove_all()
 
@@ -44,6 +49,7 @@ class ResultsView:
         fill_table(self._ui.reviewTable, [])
         self._ui.reviewLabel.text = ""
         self._ui.show3DButton.enabled = False
+        self._ui.updateButton.enabled = False
 
     def show(self, result: RoiJobResult) -> None:
         """Show what a run did."""
@@ -59,13 +65,11 @@ class ResultsView:
         self._doubtful = [each for _name, each in listed]
         fill_table(
             self._ui.reviewTable,
-            [
-                [name, ", ".join(f"{x:.1f}" for x in each.center_ras), f"{each.predicted_iou:.2f}"]
-                for name, each in listed
-            ],
+            [[name, ", ".join(f"{x:.1f}" for x in each.center_ras), f"{each.confidence:.2f}"] for name, each in listed],
         )
         self._ui.reviewLabel.text = _("Slices to look at: {count}").format(count=len(listed)) if listed else ""
         self._ui.show3DButton.enabled = True
+        self._ui.updateButton.enabled = True
 
     def _show_3d(self) -> None:
         if self._result is None or self._result.segmentation.GetScene() is None:

@@ -100,6 +100,35 @@ def test_doubtful_slices_are_listed_and_a_click_jumps_there(widget, workplace, r
     assert view == pytest.approx(float(shown[2]), abs=1.1)
 
 
+def test_a_slice_that_was_painted_on_stays_and_its_neighbours_are_updated(widget, workplace, roi):
+    from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+    from MedSAMSegmentSlicer.segment_block import segment_block
+    from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit
+
+    assert not widget.ui.updateButton.enabled
+    _run(widget, workplace)
+    segmentation = widget.panel.results.result.segmentation
+    segment = widget.panel.results.result.rows[0].segment_id
+    widget.ui.updateButton.click()
+    assert "No slice was corrected" in widget.ui.statusLabel.text
+
+    # Everything of the lowest slice but its first row is erased, as with the Erase effect.
+    whole = segment_block(segmentation, segment)
+    k_min = whole.extent_ijk[4]
+    layer = whole.mask_kji.copy()
+    layer[1:] = False
+    layer[0, 0] = False
+    erased = type(whole)(layer, whole.extent_ijk, whole.grid)
+    with logic_segment_writer(slicer.mrmlScene, segmentation, workplace.volume) as writer:
+        writer.write([SegmentEdit(segment, erased, EditMode.SUBTRACT)])
+    kept = segment_block(segmentation, segment).whole()[k_min].sum()
+    widget.ui.updateButton.click()
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    assert "Done" in widget.ui.statusLabel.text
+    assert segment_block(segmentation, segment).whole()[k_min].sum() == kept
+    assert any(result.is_key for result in widget.panel.results.result.rows[0].structure.slices)
+
+
 def test_the_models_table_lists_every_model_with_its_state(widget):
     widget.ui.modelsSection.collapsed = False
     table = widget.ui.modelsTable
