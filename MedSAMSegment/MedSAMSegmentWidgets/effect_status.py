@@ -83,8 +83,11 @@ class EffectStatus:
         """An action is in the segment."""
         changed = sum(result.added + result.removed for result in written.results)
         seconds = sum(answer.seconds for answer in written.answers)
-        confidence = sum(answer.predicted_iou for answer in written.answers) / len(written.answers)
-        self.answer(written.answers[-1], confidence)
+        confidences = [
+            answer.predicted_iou if answer.structure is None else answer.structure.confidence
+            for answer in written.answers
+        ]
+        self.answer(written.answers[-1], sum(confidences) / len(confidences))
         if changed:
             text = _("Done in {seconds:.1f} s, {voxels} voxels changed.").format(seconds=seconds, voxels=changed)
         elif all(answer.block is None for answer in written.answers):

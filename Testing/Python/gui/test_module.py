@@ -10,8 +10,11 @@ from gui_stand_in.install import in_real_slicer
 def widget(workplace):
     """The module's widget; the workplace's editor is idle."""
     if in_real_slicer():
-        slicer.util.selectModule("MedSAMSegment")
-        yield slicer.modules.MedSAMSegmentWidget
+        # A new one: the application's has looked for its engine before the test had one.
+        made = slicer.util.getNewModuleWidget("MedSAMSegment")
+        made.enter()
+        yield made
+        made.cleanup()
         return
     import MedSAMSegment
 
