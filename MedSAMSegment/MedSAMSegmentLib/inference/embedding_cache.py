@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from MedSAMSegmentLib.models.protocol import Embedding
 
 DEFAULT_CAPACITY_BYTES = 512 * 2**20
-"""Some 120 slices of LiteMedSAM or SAM in float32 (256 × 64 × 64 values each, 4 MiB), twice that in half precision."""
+"""Some 250 slices of LiteMedSAM or SAM (256 × 64 × 64 values of two bytes each, 2 MiB)."""
 
 
 @dataclass(frozen=True)

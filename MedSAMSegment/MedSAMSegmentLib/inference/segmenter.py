@@ -97,8 +97,9 @@ class Segmenter:
             batch = todo[start : start + batch_size]
             embeddings = self.model.encode([image.pixels_u8 for _, image in batch])
             for (key, _), embedding in zip(batch, embeddings, strict=True):
-                found[key] = embedding
-                self.cache.put(key, embedding)
+                # Before its first use: an answer must not depend on whether the cache had the slice.
+                found[key] = embedding.compact()
+                self.cache.put(key, found[key])
             if progress is not None:
                 progress(min(start + batch_size, len(todo)), len(todo))
         return [found[key] for key in keys]

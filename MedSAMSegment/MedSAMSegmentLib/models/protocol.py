@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,6 +32,15 @@ class Embedding:
     @property
     def byte_count(self) -> int:
         return int(self.values.nbytes)
+
+    def compact(self) -> Embedding:
+        """The same with two bytes a value: a torch tensor of float32 becomes float16, everything else stays.
+
+        Behind their last norm embeddings are about 1: masks keep a Dice of 0.9999, see ``Testing/Benchmarks``.
+        """
+        if str(getattr(self.values, "dtype", None)) != "torch.float32":
+            return self
+        return replace(self, values=self.values.half())
 
 
 @dataclass(frozen=True)

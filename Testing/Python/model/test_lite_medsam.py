@@ -68,6 +68,19 @@ def test_masks_in_half_precision_are_nearly_those_in_float32(
     assert np.mean(dices) >= least
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_masks_from_embeddings_as_they_are_kept_are_those_from_exact_ones(case: str) -> None:
+    reference = lite_medsam_reference(case)
+    model, prompts, shape_hw = lite_medsam(), prompts_of(reference), reference["image_u8"].shape
+    (embedding,) = model.encode([reference["image_u8"]])
+    assert embedding.compact().byte_count * 2 == embedding.byte_count
+    exact, kept = (
+        model.logits_on_slice(model.decode(each, prompts).logits[:, 0], shape_hw) > 0
+        for each in (embedding, embedding.compact())
+    )
+    assert min(dice(*masks) for masks in zip(kept, exact, strict=True)) >= 0.9995
+
+
 def test_points_are_refused() -> None:
     with pytest.raises(InvalidPromptError, match="boxes only"):
         lite_medsam().decode(Embedding(torch.zeros(256, 64, 64), (64, 64)), [Prompt(None, (PointPrompt(1, 1),))])

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from MedSAMSegmentLib.errors import CancelledError
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
@@ -9,7 +10,7 @@ from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.inference.slice_image import SliceImage
-from MedSAMSegmentLib.models.protocol import Prompt
+from MedSAMSegmentLib.models.protocol import Embedding, Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
 from support.threshold_model import ThresholdModel
 
@@ -112,3 +113,17 @@ def test_of_several_candidates_the_one_of_highest_predicted_iou_is_taken():
     prediction.logits[1] = -10.0
     assert not segmenter.mask(prediction, MaskOptions()).mask_hw.any()
     assert segmenter.mask(prediction, MaskOptions(), candidate=2).mask_hw.sum() == 24
+
+
+def test_embeddings_are_kept_with_two_bytes_a_value_and_used_as_they_are_kept() -> None:
+    class Exact(ThresholdModel):
+        def encode(self, slices_u8):
+            return [Embedding(torch.rand(4, 8, 8), pixels.shape) for pixels in slices_u8]
+
+    segmenter = Segmenter(Exact())
+    image = bright_square()
+    (first,), (again,) = segmenter.encode([image]), segmenter.encode([image])
+    assert first.byte_count == 2 * 4 * 8 * 8
+    assert again is first
+    rough = Embedding(torch.zeros(4, dtype=torch.bfloat16), (2, 2))
+    assert rough.compact() is rough
