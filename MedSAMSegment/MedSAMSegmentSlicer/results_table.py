@@ -19,7 +19,7 @@ class TableRow:
     """One segment.
 
     Attributes:
-        image: name of the volume that was segmented.
+        image: name of the volume that was segmented, or its path.
         segment: name of the segment.
         volume_ml: of its voxels.
         diameter_mm: largest axial diameter.

@@ -241,7 +241,7 @@ def _measured(volume: Path, segmentation: Any, report: RoiReport) -> TableRow:
     """What a segment holds in the end, when later ones have taken from it what they overwrite."""
     structure = report.structure
     return measured(
-        volume.name,
+        str(volume),  # as it was given: in a cohort, files of the same name lie in different folders
         report.name,
         segment_block(segmentation, report.segment_id),
         len(structure.slices),

@@ -227,43 +227,21 @@ def test_the_table_says_what_a_segment_has_left_when_a_later_one_lies_on_it(meds
 
 
 def test_a_cohort_is_a_loop_and_one_bad_case_does_not_spoil_the_others(medsam_segment, folder):
-    (folder / "bad.nrrd").write_text("not an image")
-    write_sphere(folder / "second.nrrd")
-    codes = [
-        medsam_segment("segment", f"{case}.nrrd", "--roi", "Lesion.mrk.json", "-o", f"{case}.seg.nrrd").code
-        for case in ("ct", "bad", "second")
-    ]
+    for case in ("first", "bad", "second"):
+        (folder / case).mkdir()
+        write_sphere(folder / case / "ct.nrrd")
+    (folder / "bad" / "ct.nrrd").write_text("not an image")
+    codes, images = [], []
+    for case in ("first", "bad", "second"):
+        arguments = ("segment", f"{case}/ct.nrrd", "--roi", "Lesion.mrk.json", "-o", f"{case}/out.seg.nrrd")
+        codes.append(medsam_segment(*arguments, "--table", f"{case}/out.csv").code)
+        if codes[-1] == 0:
+            with (folder / case / "out.csv").open(newline="", encoding="utf-8") as file:
+                images += [row["image"] for row in csv.DictReader(file)]
     assert codes == [0, 2, 0]
-    assert {"ct.seg.nrrd", "second.seg.nrrd"} <= files(folder)
-    assert "bad.seg.nrrd" not in files(folder)
-
-
-def test_embeddings_that_are_kept_in_a_folder_save_the_encoder_the_second_time(
-    medsam_segment, folder, tmp_path_factory, monkeypatch
-):
-    kept = tmp_path_factory.mktemp("embeddings")
-    models = []
-
-    def load(*_: object, **__: object) -> ThresholdModel:
-        models.append(ThresholdModel())
-        return models[-1]
-
-    monkeypatch.setattr(job_module, "load_model", load)
-    for name in ("first.seg.nrrd", "second.seg.nrrd"):
-        assert medsam_segment(*USUAL[:-1], name, "--embedding-cache", str(kept)).code == 0
-    assert models[0].encoded
-    assert not models[1].encoded
-    assert len(list(kept.iterdir())) == len(models[0].encoded)
-    first, second = (slicerio.read_segmentation(folder / f"{name}.seg.nrrd")["voxels"] for name in ("first", "second"))
-    np.testing.assert_array_equal(first, second)
-
-
-@pytest.mark.parametrize("name", [".", "inside/it"])
-def test_embeddings_are_not_kept_among_the_patients_files(medsam_segment, folder, name):
-    outcome = medsam_segment(*USUAL, "--embedding-cache", name)
-    assert outcome.code == 2
-    assert "patient's files" in " ".join(outcome.err.split())
-    assert not (folder / "inside").exists()
+    # Put together, the tables still tell the cases apart.
+    assert images == [str(Path("first/ct.nrrd")), str(Path("second/ct.nrrd"))]
+    assert files(folder / "bad") == {"ct.nrrd"}
 
 
 def test_only_the_result_goes_to_stdout(medsam_segment):
