@@ -60,12 +60,14 @@ class Written:
     """What one user action did.
 
     Attributes:
-        results: one for each segment.
-        answers: of the model, in the same order.
+        results: of every edit.
+        answers: of the model, one for each segment.
+        names: of the segments, in the same order.
     """
 
     results: list[WriteResult]
     answers: list[PromptAnswer]
+    names: list[str]
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class EffectSession:
         self._write_key = f"{name}/write"
         self._preview_key = f"{name}/preview"
         self._ahead_key = f"{name}/ahead"
+        self._neighbours_key = f"{name}/neighbour"
         self._prefix = f"{name}/"
         self._last_box: _LastBox | None = None
         self._volume: tuple[Any, Volume] | None = None
@@ -265,7 +268,7 @@ class EffectSession:
             results = self._writer.write(edits)
             for segment_id, roi, answer in zip(ids, rois, answers, strict=True):
                 _tag(nodes, segment_id, roi, answer, settings)
-            self._events.written(Written(results, answers))
+            self._events.written(Written(results, answers, _names(nodes, ids)))
 
         self.forget_box()
         self._submit(settings, requests, done, whole=settings.scope == "structure")
@@ -273,10 +276,13 @@ class EffectSession:
     def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:
         """Encode what a view shows, so that a prompt on it is answered at once; the newest request wins.
 
+        Then, while nothing else is to do, the slices that come next in the direction of scrolling.
+
         Args:
             slice_node: of the view.
             roi_node: the prompt that is likely to come, for windows that depend on it.
         """
+        self.cancel_neighbours()
         nodes = self._events.nodes()
         if nodes is None:
             return
@@ -291,6 +297,17 @@ class EffectSession:
             self._ahead_key, settings.choice, self._need_volume(nodes), plane, window, roi,
             self._events.encoded, self._events.failed,
         )  # fmt: skip
+        volume = self._need_volume(nodes)
+        for n, neighbour in enumerate(self._neighbours.after(plane, volume.geometry)):
+            # A job each, so that whatever else comes goes between them. An error waits until somebody looks there.
+            self._engine.encode_ahead(
+                f"{self._neighbours_key} {n}", settings.choice, volume, neighbour, window, roi,
+                lambda _: None, lambda _: None, IDLE,
+            )  # fmt: skip
+
+    def cancel_neighbours(self) -> None:
+        """The user does something: what was encoded for later makes room."""
+        self._engine.cancel(self._neighbours_key)
 
     def _segment_box(self, roi: Roi, plane: SlicePlane, roi_node: Any, *, correct: bool) -> None:
         nodes, settings = self._need_nodes(), self._events.settings()
@@ -313,7 +330,7 @@ class EffectSession:
             results = self._writer.write(edits)
             _tag(nodes, nodes.segment_id, roi, answers[0], settings)
             self._last_box = _LastBox(nodes, self._added(nodes, block, before))
-            self._events.written(Written(results, answers))
+            self._events.written(Written(results, answers, _names(nodes, [nodes.segment_id])))
 
         self._submit(settings, [request], done)
 
@@ -327,6 +344,7 @@ class EffectSession:
     ) -> None:
         self.cancel_preview()
         self._engine.cancel(self._ahead_key)
+        self.cancel_neighbours()
 
         def guarded(answers: list[PromptAnswer]) -> None:
             try:
@@ -402,6 +420,11 @@ class EffectSession:
         if self._volume is None or self._volume[0] != stamp:
             self._volume = (stamp, volume_from_node(nodes.volume))
         return self._volume[1]
+
+
+def _names(nodes: EditorNodes, segment_ids: Sequence[str]) -> list[str]:
+    segmentation = nodes.segmentation.GetSegmentation()
+    return [segmentation.GetSegment(segment_id).GetName() for segment_id in segment_ids]
 
 
 def _tag(nodes: EditorNodes, segment_id: str, roi: Roi, answer: PromptAnswer, settings: EffectSettings) -> None:

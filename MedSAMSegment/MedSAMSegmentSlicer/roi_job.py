@@ -18,7 +18,8 @@ from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
 from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_window, identity_fields, tag_segment
 from MedSAMSegmentSlicer.results_table import TableRow, measured
-from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
+from MedSAMSegmentSlicer.roi_nodes import Roi
+from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
@@ -30,7 +31,7 @@ class RoiJob:
 
     Attributes:
         volume: ``vtkMRMLScalarVolumeNode``.
-        rois: ``vtkMRMLMarkupsROINode`` each.
+        rois: ``vtkMRMLMarkupsROINode`` each, or another markup that `roi_from_markup` takes.
         segmentation: to be continued; a new one if None.
         choice: model, device, precision.
         window: rule of `MedSAMSegmentLib.intensity.rules`.
@@ -133,7 +134,7 @@ def start_roi_job(
     """
     if not job.rois:
         raise InvalidPromptError("There is no ROI. Place one around the structure: module Markups, ROI.")
-    rois = [roi_from_node(node) for node in job.rois]
+    rois = [roi_from_markup(node) for node in job.rois]
     volume = volume_from_node(job.volume)
     requests = [PromptRequest(volume, (), roi.box, job.window, job.options) for roi in rois]
 
@@ -219,13 +220,14 @@ def result_row(job: RoiJob, segmentation: Any, segment_id: str, structure: Struc
         voxels: that the segment got.
     """
     name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
-    doubtful = tuple(_doubtful(each) for each in structure.doubtful_slices)
+    doubtful = tuple(doubtful_slice(each) for each in structure.doubtful_slices)
     block = segment_block(segmentation, segment_id)
     row = measured(job.volume.GetName(), name, block, len(structure.slices), len(doubtful), structure.confidence)
     return ResultRow(segment_id, voxels, doubtful, row, structure, block)
 
 
-def _doubtful(result: SliceResult) -> DoubtfulSlice:
+def doubtful_slice(result: SliceResult) -> DoubtfulSlice:
+    """Where to look, of a slice that is to be looked at."""
     box, plane = result.box, result.plane
     center = plane.pixel_to_ras @ ((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2, 0.0, 1.0)
     r, a, s = (float(value) for value in center[:3])

@@ -14,6 +14,7 @@ from MedSAMSegmentLib.intensity.presets import PRESETS
 from MedSAMSegmentLib.models.description import load_descriptions
 from MedSAMSegmentSlicer.effect_settings import CUSTOM, DISPLAYED
 from MedSAMSegmentSlicer.roi_selection import ROI_CLASS
+from MedSAMSegmentWidgets.review_list import ReviewList
 
 
 class EffectPanel:
@@ -84,6 +85,11 @@ class EffectPanel:
         self.confidence = _named(qt.QLabel(), "confidenceLabel")
         self.confidence.setToolTip(_("The model's own estimate of the overlap of its mask with the true structure"))
         scripted_effect.addLabeledOptionsWidget(_("Confidence:"), self.confidence)
+        table = _named(qt.QTableWidget(), "reviewTable")
+        table.setToolTip(_("Slices that the model was not sure about: click one to look at it"))
+        self.review = ReviewList(table)
+        self._connect(table, "cellClicked(int,int)", self.review.jump)
+        scripted_effect.addOptionsWidget(table)
         self._set_up_advanced(scripted_effect)
 
         for combo in (self.model, self.mode, self.scope, self.window, self.level):

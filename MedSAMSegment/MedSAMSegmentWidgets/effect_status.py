@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from MedSAMSegmentSlicer.effect_session import Written
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
+from MedSAMSegmentSlicer.roi_job import doubtful_slice
 from MedSAMSegmentSlicer.status_text import engine_text, what_is_missing
 
 if TYPE_CHECKING:
@@ -88,6 +89,15 @@ class EffectStatus:
             for answer in written.answers
         ]
         self.answer(written.answers[-1], sum(confidences) / len(confidences))
+        structures = [answer.structure for answer in written.answers]
+        self._panel.review.show(
+            [
+                (name, doubtful_slice(each))
+                for name, structure in zip(written.names, structures, strict=True)
+                if structure is not None
+                for each in structure.doubtful_slices
+            ]
+        )
         if changed:
             text = _("Done in {seconds:.1f} s, {voxels} voxels changed.").format(seconds=seconds, voxels=changed)
         elif all(answer.block is None for answer in written.answers):

@@ -1,14 +1,19 @@
-"""The result table, the list of doubtful slices, and Show 3D."""
+"""The result table and its export, the list of doubtful slices, and Show 3D."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedSAMSegmentSlicer.roi_job import DoubtfulSlice, RoiJobResult
+from MedSAMSegmentSlicer.atomic_output import written_whole
+from MedSAMSegmentSlicer.results_table import add_table_node, write_csv
+from MedSAMSegmentSlicer.roi_job import RoiJobResult
 from MedSAMSegmentWidgets.connections import Connections
+from MedSAMSegmentWidgets.review_list import ReviewList
 from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
 
 
@@ -22,15 +27,16 @@ class ResultsView:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._result: RoiJobResult | None = None
-        self._doubtful: list[DoubtfulSlice] = []
         set_up_table(ui.resultTable, [_("Segment"), _("mL"), _("mm"), _("Confidence"), _("Voxels")])
-        set_up_table(ui.reviewTable, [_("Segment"), _("Position (R, A, S mm)"), _("Confidence")])
+        self._review = ReviewList(ui.reviewTable)
         tips = (_("Name of the segment"), _("Volume"), _("Largest axial diameter"), _("The model's own estimate"), "")
         for column, tip in enumerate(tips):
             ui.resultTable.horizontalHeaderItem(column).setToolTip(tip)
         self._connections = Connections()
         self._connections.add(ui.show3DButton, "clicked()", self._show_3d)
-        self._connections.add(ui.reviewTable, "cellClicked(int,int)", self._jump)
+        self._connections.add(ui.reviewTable, "cellClicked(int,int)", self._review.jump)
+        self._connections.add(ui.tableButton, "clicked()", self._to_table)
+        self._connections.add(ui.fileButton, "clicked()", self._to_file)
         self.clear()
 
     @property
@@ -44,11 +50,11 @@ class ResultsView:
     def clear(self) -> None:
         """Nothing was run."""
         self._result = None
-        self._doubtful = []
         fill_table(self._ui.resultTable, [])
-        fill_table(self._ui.reviewTable, [])
+        self._review.show([])
         self._ui.reviewLabel.text = ""
-        self._ui.show3DButton.enabled = False
+        for button in (self._ui.show3DButton, self._ui.tableButton, self._ui.fileButton):
+            button.enabled = False
         self._ui.updateButton.enabled = False
 
     def show(self, result: RoiJobResult) -> None:
@@ -62,13 +68,10 @@ class ResultsView:
             ],
         )
         listed = [(row.name, each) for row in result.rows for each in row.doubtful]
-        self._doubtful = [each for _name, each in listed]
-        fill_table(
-            self._ui.reviewTable,
-            [[name, ", ".join(f"{x:.1f}" for x in each.center_ras), f"{each.confidence:.2f}"] for name, each in listed],
-        )
+        self._review.show(listed)
         self._ui.reviewLabel.text = _("Slices to look at: {count}").format(count=len(listed)) if listed else ""
-        self._ui.show3DButton.enabled = True
+        for button in (self._ui.show3DButton, self._ui.tableButton, self._ui.fileButton):
+            button.enabled = True
         self._ui.updateButton.enabled = True
 
     def _show_3d(self) -> None:
@@ -82,6 +85,23 @@ class ResultsView:
             slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
         )
 
-    def _jump(self, row: int, _column: int) -> None:
-        if 0 <= row < len(self._doubtful):
-            slicer.modules.markups.logic().JumpSlicesToLocation(*self._doubtful[row].center_ras, True)
+    def _to_table(self) -> None:
+        """The result table as a node of the scene."""
+        if self._result is not None:
+            rows = [row.measured for row in self._result.rows]
+            add_table_node(slicer.mrmlScene, rows, _("MedSAM results"))
+
+    def _to_file(self) -> None:
+        """The result table as a file."""
+        if self._result is None:
+            return
+        path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Results"), "results.csv", "CSV (*.csv)")
+        if path:
+            self.write(Path(path))
+
+    def write(self, path: Path) -> None:
+        """Write the result table, whole or not at all."""
+        if self._result is not None:
+            rows = [row.measured for row in self._result.rows]
+            with slicer.util.tryWithErrorDisplay(_("The results cannot be saved.")), written_whole(path) as (beside,):
+                write_csv(rows, beside)

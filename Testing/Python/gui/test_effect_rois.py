@@ -206,3 +206,19 @@ def test_another_mouse_mode_deactivates_the_effect(workplace):
         workplace.effect.interactionNodeModified(interaction)
     assert workplace.editor.activeEffect() is None
     interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+
+
+def test_doubtful_slices_of_a_whole_structure_are_listed_and_a_click_jumps_there(workplace, roi, monkeypatch):
+    from MedSAMSegmentLib.propagation.results import Structure
+
+    # What is doubtful is the library's to say.
+    monkeypatch.setattr(Structure, "doubtful_slices", property(lambda structure: structure.slices[:1]))
+    workplace.scripted_effect.setParameter("Scope", "structure")
+    workplace.scripted_effect.setParameter("Level", "fast")
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    (doubtful,) = workplace.effect.panel.review._slices
+    workplace.show_slice(7)
+    workplace.effect.panel.review.jump(0, 0)
+    shown = workplace.view.mrmlSliceNode().GetSliceToRAS().GetElement(2, 3)
+    assert shown == pytest.approx(doubtful.center_ras[2], abs=1.1)

@@ -183,3 +183,15 @@ def test_closing_the_scene_leaves_the_module_usable(widget, workplace):
     assert widget.ui.volumeSelector.currentNode() is None
     widget.ui.segmentButton.click()
     assert widget.ui.statusLabel.text
+
+
+def test_results_go_into_a_table_of_the_scene_and_into_a_file(widget, workplace, roi, tmp_path):
+    _run(widget, workplace)
+    widget.ui.tableButton.click()
+    table = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 1
+    file = tmp_path / "results.csv"
+    widget.panel.results.write(file)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2
+    assert "Brick" in lines[1]
