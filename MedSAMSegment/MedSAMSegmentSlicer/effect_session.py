@@ -12,6 +12,8 @@ from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.inference_worker import IDLE
+from MedSAMSegmentSlicer.neighbour_slices import NeighbourSlices
 from MedSAMSegmentSlicer.prompt_work import FrozenWindow, PromptAnswer, PromptRequest, layer_thickness, planes_through
 from MedSAMSegmentSlicer.provenance import (
     Provenance,
@@ -120,6 +122,7 @@ class EffectSession:
         self._ahead_key = f"{name}/ahead"
         self._neighbours_key = f"{name}/neighbour"
         self._prefix = f"{name}/"
+        self._neighbours = NeighbourSlices()
         self._last_box: _LastBox | None = None
         self._volume: tuple[Any, Volume] | None = None
         self._drag_window: FrozenWindow | None = None
@@ -194,6 +197,7 @@ class EffectSession:
             moving: a handle is being dragged: the window is chosen once for the whole drag, so that the slice is
                 encoded once, and every further position costs a decoder pass only.
         """
+        self.cancel_neighbours()
         nodes, settings = self._need_nodes(), self._events.settings()
         plane = self._plane_of_pose(pose_of_view)
         request = self._request(nodes, settings, roi_from_node(roi_node), (plane,))

@@ -110,6 +110,7 @@ class InferenceEngine:
     def encode_ahead(
         self, key: str, choice: ModelChoice, volume: Volume, plane: SlicePlane, window: Window | str,
         roi: OrientedBox | None, done: Callable[[bool], None], failed: Callable[[Exception], None],
+        priority: int = AHEAD,
     ) -> None:  # fmt: skip
         """Load the model and encode a slice before a prompt comes; the newest request with a key wins.
 
@@ -122,7 +123,7 @@ class InferenceEngine:
             segmenter = self.segmenter(choice)
             return not job.cancelled() and encode_slice(segmenter, volume, plane, window, roi)
 
-        self._submit(Job(key, work, done, failed, priority=AHEAD))
+        self._submit(Job(key, work, done, failed, priority=priority))
 
     def answer(
         self,

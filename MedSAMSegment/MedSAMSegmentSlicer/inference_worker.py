@@ -21,6 +21,9 @@ USER = 0
 AHEAD = 10
 """Priority of what might be wanted later."""
 
+IDLE = 20
+"""Priority of what is done only while there is nothing else to do."""
+
 
 @dataclass(eq=False)
 class Job:

@@ -123,6 +123,7 @@ class EffectController:
         self._drawing.follow_view()
         self._previews.follow_views()
         if self._view_node is None or view_node is self._view_node:
+            self._session.cancel_neighbours()
             self._settle.start()
 
     def nodes_changed(self) -> None:
