@@ -95,6 +95,6 @@ def slice_results(
 
 def _is_gap(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """(layers,) empty, between others that are not: either there are two structures, or the model lost one."""
-    used = masks.any(axis=(1, 2))
+    used: npt.NDArray[np.bool_] = np.any(masks, axis=(1, 2))
     before, after = np.logical_or.accumulate(used), np.logical_or.accumulate(used[::-1])[::-1]
     return ~used & before & after
