@@ -11,6 +11,8 @@ from MedSAMSegmentSlicer.segment_writer import (
     EditMode,
     SegmentEdit,
     WriteResult,
+    check_taken,
+    may_mask,
     modifier_labelmap,
     on_reference_grid,
     segment_mask,
@@ -67,15 +69,15 @@ class EffectSegmentWriter:
     def _write(self, segmentation: Any, edit: SegmentEdit) -> WriteResult:
         added = removed = 0
         if edit.mode is EditMode.REPLACE and edit.region is not None:
-            removed -= self._modify(segmentation, edit.segment_id, edit.region, _REMOVE)
+            removed -= self._modify(segmentation, edit.segment_id, edit.region, EditMode.SUBTRACT)
         if edit.block is not None:
             if edit.mode is EditMode.SUBTRACT:
-                removed -= self._modify(segmentation, edit.segment_id, edit.block, _REMOVE)
+                removed -= self._modify(segmentation, edit.segment_id, edit.block, EditMode.SUBTRACT)
             else:
-                added += self._modify(segmentation, edit.segment_id, edit.block, _ADD)
+                added += self._modify(segmentation, edit.segment_id, edit.block, EditMode.ADD)
         return WriteResult(edit.segment_id, added, removed)
 
-    def _modify(self, segmentation: Any, segment_id: str, mask: MaskBlock, mode: int) -> int:
+    def _modify(self, segmentation: Any, segment_id: str, mask: MaskBlock, mode: EditMode) -> int:
         """How many voxels the segment has got, or, as a negative number, lost."""
         block = on_reference_grid(mask, segmentation)
         if block is None:
@@ -83,6 +85,9 @@ class EffectSegmentWriter:
         before = segment_mask(segmentation, segment_id, block)
         labelmap = modifier_labelmap(block, segmentation)
         # Its own extent is the modified one: the labelmap is as small as the mask.
-        self._effect.modifySegmentByLabelmap(segmentation, segment_id, labelmap, mode)
+        self._effect.modifySegmentByLabelmap(
+            segmentation, segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE
+        )
         after = segment_mask(segmentation, segment_id, block)
+        check_taken(before, after, block, mode, segment_id, masked=may_mask(self._effect.parameterSetNode()))
         return int(after.sum()) - int(before.sum())

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 from MedSAMSegmentLib.errors import InvalidOptionError, SegmentWriteError
+from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.segment_writer import (
     EditMode,
     SegmentEdit,
     WriteResult,
+    check_taken,
+    may_mask,
     modifier_labelmap,
     on_reference_grid,
     segment_mask,
@@ -102,6 +105,12 @@ class LogicSegmentWriter:
 
     def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]:
         """See `SegmentWriter.write`."""
+        for edit in edits:
+            if self._segmentation.GetSegmentation().GetSegment(edit.segment_id) is None:
+                raise SegmentWriteError(
+                    f"The segment {edit.segment_id!r} is not in {self._segmentation.GetName()!r} any more: choose "
+                    "another."
+                )
         self.editor.SaveStateForUndo()
         return [self._write(edit) for edit in edits]
 
@@ -114,42 +123,29 @@ class LogicSegmentWriter:
         self.editor.Redo()
 
     def _write(self, edit: SegmentEdit) -> WriteResult:
-        if self._segmentation.GetSegmentation().GetSegment(edit.segment_id) is None:
-            raise SegmentWriteError(
-                f"The segment {edit.segment_id!r} is not in {self._segmentation.GetName()!r} any more: choose another."
-            )
         self.editor.SetCurrentSegmentID(edit.segment_id)
         added = removed = 0
         if edit.mode is EditMode.REPLACE and edit.region is not None:
-            removed += -self._modify(edit.segment_id, edit.region, self.editor.ModificationModeRemove)
+            removed += -self._modify(edit.segment_id, edit.region, EditMode.SUBTRACT)
         if edit.block is not None:
             if edit.mode is EditMode.SUBTRACT:
-                removed += -self._modify(edit.segment_id, edit.block, self.editor.ModificationModeRemove)
+                removed += -self._modify(edit.segment_id, edit.block, EditMode.SUBTRACT)
             else:
-                added += self._modify(edit.segment_id, edit.block, self.editor.ModificationModeAdd)
+                added += self._modify(edit.segment_id, edit.block, EditMode.ADD)
         return WriteResult(edit.segment_id, added, removed)
 
-    def _modify(self, segment_id: str, mask: Any, mode: Any) -> int:
+    def _modify(self, segment_id: str, mask: MaskBlock, mode: EditMode) -> int:
         """How many voxels the segment has got, or, as a negative number, lost."""
         block = on_reference_grid(mask, self._segmentation)
         if block is None:
             return 0
         before = segment_mask(self._segmentation, segment_id, block)
         labelmap = modifier_labelmap(block, self._segmentation)
+        adds = mode is EditMode.ADD
+        modification = self.editor.ModificationModeAdd if adds else self.editor.ModificationModeRemove
         self.editor.ModifySegmentByLabelmap(
-            self._segmentation, segment_id, labelmap, mode, block.extent_ijk, True, False
+            self._segmentation, segment_id, labelmap, modification, block.extent_ijk, True, False
         )
         after = segment_mask(self._segmentation, segment_id, block)
-        wanted = (before | block.mask_kji) if mode == self.editor.ModificationModeAdd else (before & ~block.mask_kji)
-        if not self._is_masked() and (after != wanted).any():
-            raise SegmentWriteError(
-                f"Slicer's segment editing engine did not take the mask of the segment {segment_id!r} whole. Undo, and "
-                "check the segmentation's geometry (module Segmentations)."
-            )
+        check_taken(before, after, block, mode, segment_id, masked=may_mask(self.editor.GetSegmentEditorNode()))
         return int(after.sum()) - int(before.sum())
-
-    def _is_masked(self) -> bool:
-        """Whether masking may keep voxels from changing, other than by overwriting."""
-        parameters = self.editor.GetSegmentEditorNode()
-        overwrites = parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
-        return bool(parameters.GetMaskMode() != 0 or parameters.GetSourceVolumeIntensityMask() or not overwrites)

@@ -79,9 +79,12 @@ def describe_window(window: Window | None) -> str:
 
 
 def tag_segment(segment: Any, provenance: Provenance) -> None:
-    """Write provenance onto a ``vtkSegment``; an earlier one is replaced."""
+    """Write provenance onto a ``vtkSegment``; an earlier one is replaced.
+
+    In files a bar separates tags: one in a value, as in a model's path, is written as %7C, and a per cent sign as %25.
+    """
     for name, value in asdict(provenance).items():
-        segment.SetTag(_PREFIX + name, value)
+        segment.SetTag(_PREFIX + name, value.replace("%", "%25").replace("|", "%7C"))
 
 
 def read_tags(segment: Any) -> Provenance | None:
@@ -93,7 +96,7 @@ def read_tags(segment: Any) -> Provenance | None:
         value = vtk.mutable("")
         if not segment.GetTag(_PREFIX + name, value):
             return None
-        values[name] = str(value)
+        values[name] = str(value).replace("%7C", "|").replace("%25", "%")
     return Provenance(**values)
 
 

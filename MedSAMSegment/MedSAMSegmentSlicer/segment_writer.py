@@ -121,7 +121,10 @@ def modifier_labelmap(block: MaskBlock, segmentation: Any) -> Any:
 
 
 def segment_mask(segmentation: Any, segment_id: str, block: MaskBlock) -> npt.NDArray[np.bool_]:
-    """Which voxels a segment has where a block of the reference grid lies: (k, j, i) bool of the block's shape."""
+    """Which voxels a segment has where a block of the reference grid lies: (k, j, i) bool of the block's shape.
+
+    A labelmap on another grid, as it stays behind when the reference geometry is changed, is resampled.
+    """
     import slicer
 
     mask = np.zeros(block.mask_kji.shape, dtype=bool)
@@ -129,8 +132,10 @@ def segment_mask(segmentation: Any, segment_id: str, block: MaskBlock) -> npt.ND
     labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
     if labelmap is None or labelmap.IsEmpty():
         return mask
-    own = labelmap.GetExtent()
     wanted = block.extent_ijk
+    if not np.allclose(_image_to_world(labelmap), _image_to_world(modifier_labelmap(block, segmentation)), atol=1e-4):
+        return _resampled(labelmap, segment.GetLabelValue(), block, segmentation)
+    own = labelmap.GetExtent()
     shared = [(max(own[2 * axis], wanted[2 * axis]), min(own[2 * axis + 1], wanted[2 * axis + 1])) for axis in range(3)]
     if any(low > high for low, high in shared):
         return mask
@@ -141,3 +146,67 @@ def segment_mask(segmentation: Any, segment_id: str, block: MaskBlock) -> npt.ND
     here = tuple(slice(low - own[2 * axis], high - own[2 * axis] + 1) for axis, (low, high) in enumerate(shared))
     mask[there[::-1]] = voxels[here[::-1]] == segment.GetLabelValue()
     return mask
+
+
+def check_taken(
+    before: npt.NDArray[np.bool_],
+    after: npt.NDArray[np.bool_],
+    block: MaskBlock,
+    mode: EditMode,
+    segment_id: str,
+    *,
+    masked: bool,
+) -> None:
+    """Whether the engine did what it was told: it refuses without a word.
+
+    Args:
+        before: `segment_mask` before the edit.
+        after: and after it.
+        block: the mask, on the reference grid.
+        mode: `EditMode.ADD` or `EditMode.SUBTRACT`.
+        segment_id: for the message.
+        masked: whether masking may keep voxels from changing.
+
+    Raises:
+        SegmentWriteError: a voxel did not change that should have, or the other way round.
+    """
+    wanted = (before | block.mask_kji) if mode is EditMode.ADD else (before & ~block.mask_kji)
+    wrong = (after != wanted) & (after != before) if masked else after != wanted
+    if wrong.any():
+        raise SegmentWriteError(
+            f"Slicer's segment editing engine did not take the mask of the segment {segment_id!r} whole: "
+            f"{int(wrong.sum())} voxels are not as they should be. Undo, and check the segmentation's geometry (module "
+            "Segmentations)."
+        )
+
+
+def may_mask(parameters: Any) -> bool:
+    """Whether a ``vtkMRMLSegmentEditorNode`` may keep voxels of a segment from changing."""
+    overwrites = parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
+    return bool(parameters.GetMaskMode() != 0 or parameters.GetSourceVolumeIntensityMask() or not overwrites)
+
+
+def _image_to_world(image: Any) -> npt.NDArray[np.float64]:
+    """(4, 4) of a ``vtkOrientedImageData``, which leaves parent transforms out."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return to_numpy(matrix)
+
+
+def _resampled(labelmap: Any, label: int, block: MaskBlock, segmentation: Any) -> npt.NDArray[np.bool_]:
+    """A label of a labelmap on a block, by Slicer's own resampling: nearest neighbour."""
+    import slicer
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    on_block = slicer.vtkOrientedImageData()
+    target = modifier_labelmap(block, segmentation)
+    if not slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+        labelmap, target, on_block
+    ):
+        raise SegmentWriteError(
+            f"The segments of {segmentation.GetName()!r} cannot be brought to its reference geometry. Set it again "
+            "(module Segmentations, section Representations)."
+        )
+    return vtk_to_numpy(on_block.GetPointData().GetScalars()).reshape(block.mask_kji.shape) == label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from MedSAMSegmentSlicer.sitk_errors import reason
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 LABELMAP_SUFFIX = ".nii.gz"
 OUTPUT_SUFFIXES = (SEGMENTATION_SUFFIX, LABELMAP_SUFFIX)
+
+MOST_LABELS = 1024
+"""Different values that a plain labelmap may have: whole-body atlases have some hundreds."""
+
+_CHUNK = 2**22
 
 
 def write_segmentation(segmentation: Any, path: Path) -> None:
@@ -70,14 +77,26 @@ def _check_readable(path: Path) -> None:
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InvalidImageError(
             f"{path} cannot be read as a segmentation ({reason(error)}). Save it again from 3D Slicer."
         ) from error
+    if any(key.startswith("Segment0_") for key in image.GetMetaDataKeys()):
+        return
+    # A plain labelmap, if it is one: of a volume Slicer would make a segment for each of its thousands of values.
+    voxels = sitk.GetArrayViewFromImage(image)
+    if voxels.size and (voxels.dtype.kind not in "iu" or voxels.min() < 0 or len(np.unique(voxels)) > MOST_LABELS):
+        raise InvalidImageError(
+            f"{path} is not a segmentation: its voxels are not whole numbers from 0 with at most {MOST_LABELS} "
+            "different values. Give a segmentation, not the volume."
+        )
 
 
 def _write_seg_nrrd(segmentation: Any, path: Path) -> None:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     scene = segmentation.GetScene()
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
     try:
@@ -85,7 +104,13 @@ def _write_seg_nrrd(segmentation: Any, path: Path) -> None:
         written = storage.WriteData(segmentation)
     finally:
         scene.RemoveNode(storage)
-    if not written or not path.is_file():
+    try:
+        # Slicer notices a disk that fills up in the middle of a file, but not when the file's end is flushed.
+        sitk.ReadImage(str(path))
+        whole = True
+    except RuntimeError:
+        whole = False
+    if not written or not whole:
         raise InvalidOutputError(
             f"Slicer could not write the segmentation {path.name}: is there space left on the disk?"
         )
@@ -111,3 +136,15 @@ def _write_labelmap(segmentation: Any, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise InvalidOutputError(f"{path.name} cannot be written: is there space left on the disk?") from error
+    _check_whole(path, labels.nbytes)
+
+
+def _check_whole(path: Path, voxel_bytes: int) -> None:
+    """ITK's NIfTI writer says nothing when the disk is full."""
+    try:
+        with gzip.open(path) as file:
+            there = sum(len(chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
+    except (EOFError, OSError, zlib.error):
+        there = 0
+    if there < voxel_bytes:
+        raise InvalidOutputError(f"{path.name} cannot be written whole: is there space left on the disk?")

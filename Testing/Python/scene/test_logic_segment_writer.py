@@ -5,9 +5,9 @@ import pytest
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError, SegmentWriteError
 from MedSAMSegmentLib.geometry.volume import VolumeGeometry
-from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, logic_segment_writer
 from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, reference_grid
-from support.mrml import block, filled, parent_transform
+from support.mrml import block, filled, parent_transform, shift_reference_grid
 from support.rotations import rotation
 
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -237,3 +237,63 @@ def test_nothing_of_the_writer_stays_in_the_scene(desk):
     with writer_on(desk):
         pass
     assert desk.scene.GetNumberOfNodes() == before
+
+
+def test_a_segment_that_is_gone_keeps_the_other_edits_of_the_action_from_being_made(desk):
+    with writer_on(desk) as writer:
+        segment = writer.add_segment("A", RED)
+        mask = block(desk.volume.geometry, *PLACE)
+        with pytest.raises(SegmentWriteError, match="gone"):
+            writer.write([SegmentEdit(segment, mask), SegmentEdit("gone", mask)])
+    assert desk.voxels(segment).sum() == 0
+
+
+def test_a_segment_on_a_former_grid_is_continued_and_counted_where_it_lies(desk):
+    with writer_on(desk) as writer:
+        segment = writer.add_segment("A", RED)
+        writer.write([SegmentEdit(segment, block(desk.volume.geometry, *PLACE))])
+    shift_reference_grid(desk, by_columns=2)
+    with writer_on(desk) as writer:
+        longer = block(desk.volume.geometry, slice(2, 6), PLACE[1], PLACE[2])
+        (result,) = writer.write([SegmentEdit(segment, longer)])
+    assert (result.added, result.removed) == (3 * 5, 0)
+    np.testing.assert_array_equal(desk.voxels(segment), filled(SHAPE, slice(2, 6), PLACE[1], PLACE[2]))
+
+
+def test_the_intensity_range_counts_for_a_segmentation_under_its_own_transform(desk):
+    moved = np.eye(4)
+    moved[:3, 3] = (3.0, -2.0, 4.0)
+    parent_transform(desk.scene, desk.segmentation, moved)
+    with writer_on(desk) as writer:
+        segment = writer.add_segment("A", RED)
+        parameters = writer.editor.GetSegmentEditorNode()
+        parameters.SetSourceVolumeIntensityMask(True)
+        parameters.SetSourceVolumeIntensityMaskRange(50, 200)
+        (result,) = writer.write([SegmentEdit(segment, block(desk.volume.geometry, *PLACE))])
+    assert result.added == 3 * 3 * 3
+
+
+def test_an_engine_that_takes_nothing_is_noticed(desk):
+    with writer_on(desk) as writer:
+        segment = writer.add_segment("A", RED)
+        deaf = LogicSegmentWriter(DeafEditor(desk), desk.segmentation)
+        with pytest.raises(SegmentWriteError, match="did not take the mask"):
+            deaf.write([SegmentEdit(segment, block(desk.volume.geometry, *PLACE))])
+
+
+class DeafEditor:
+    """An engine that refuses every write, as the real one does where geometries differ."""
+
+    ModificationModeAdd, ModificationModeRemove = "add", "remove"
+
+    def __init__(self, desk):
+        self._parameters = desk.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+
+    def GetSegmentEditorNode(self):  # noqa: N802
+        return self._parameters
+
+    def SaveStateForUndo(self): ...  # noqa: N802
+
+    def SetCurrentSegmentID(self, _segment_id): ...  # noqa: N802
+
+    def ModifySegmentByLabelmap(self, *_arguments): ...  # noqa: N802

@@ -171,3 +171,32 @@ def test_a_size_that_is_zero_or_negative_is_refused(tmp_path, size):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InvalidPromptError, match="no file"):
         read_rois(tmp_path / "gone.mrk.json")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"size": 5}, {"type": 5}, {"name": None}, {"roiType": 3}, {"coordinateSystem": 1}, {"coordinateSystem": "XYZ"}],
+)
+def test_a_value_that_would_end_or_mislead_slicers_reader_is_refused_by_its_name(tmp_path, wrong):
+    write_rois(tmp_path / "wrong.mrk.json", roi_markup() | wrong)
+    with pytest.raises(InvalidPromptError, match=f"{next(iter(wrong))} ") as refused:
+        read_rois(tmp_path / "wrong.mrk.json")
+    assert "wrong.mrk.json" in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ['{"markups": [{}]}', '{"markups": [1]}'])
+def test_what_is_no_markup_is_refused(tmp_path, content):
+    (tmp_path / "odd.mrk.json").write_text(content)
+    with pytest.raises(InvalidPromptError, match="no markup"):
+        read_rois(tmp_path / "odd.mrk.json")
+
+
+def test_a_file_in_ras_is_taken_as_it_is(tmp_path):
+    write_rois(tmp_path / "ras.mrk.json", roi_markup((7.0, 8.0, 9.0)) | {"coordinateSystem": "RAS"})
+    (roi,) = read_rois(tmp_path / "ras.mrk.json")
+    np.testing.assert_allclose(roi.box.center_ras, (7, 8, 9))
+
+
+def test_a_name_in_a_file_is_the_rois(tmp_path):
+    write_rois(tmp_path / "two.mrk.json", roi_markup() | {"name": "Tumour"}, roi_markup())
+    assert [roi.name for roi in read_rois(tmp_path / "two.mrk.json")] == ["Tumour", "two_1"]

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import slicerio
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
@@ -23,9 +26,9 @@ from MedSAMSegmentSlicer.provenance import (
     read_tags,
     tag_segment,
 )
-from MedSAMSegmentSlicer.segment_writer import SegmentEdit
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit, reference_grid
 from MedSAMSegmentSlicer.segmentation_files import read_segmentation, write_segmentation
-from support.mrml import block, filled
+from support.mrml import block, filled, parent_transform, shift_reference_grid
 
 SHAPE = (8, 10, 12)
 LEFT, RIGHT = (slice(2, 5), slice(1, 4), slice(0, 5)), (slice(1, 8), slice(5, 9), slice(6, 11))
@@ -64,6 +67,8 @@ def test_an_independent_reader_finds_the_same_voxels_names_and_tags(two_segments
     path = tmp_path / "out.seg.nrrd"
     write_segmentation(two_segments.segmentation, path)
     segmentation = slicerio.read_segmentation(str(path))
+    for segment, color in zip(segmentation["segments"], ((0.1, 0.6, 0.9), (0.9, 0.3, 0.1)), strict=True):
+        assert segment["color"] == pytest.approx(color, abs=1 / 255)
     # pynrrd, beneath slicerio, drops what is not ASCII.
     assert [segment["name"] for segment in segmentation["segments"]] == ["Left | lung", "Lsion; 2"]
     on_grid = sitk.Resample(
@@ -174,3 +179,97 @@ def test_an_input_is_recognised_behind_a_link(tmp_path):
     link.symlink_to(tmp_path / "in.txt")
     with pytest.raises(InvalidOutputError, match="is an input"):
         check_output(link, (".txt",), (Path(tmp_path / "in.txt"),))
+
+
+@pytest.fixture
+def full_disk():
+    """No file grows beyond 200 bytes, as far as this process is concerned."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limit_before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limit_before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit_before)
+    signal.signal(signal.SIGXFSZ, signal_before)
+
+
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
+def test_a_disk_that_is_full_in_the_middle_of_a_file_is_noticed_and_leaves_nothing(desk, tmp_path, request, name):
+    noise = np.random.default_rng(5).random(SHAPE) > 0.5  # does not compress
+    mask = MaskBlock(noise, (0, 11, 0, 9, 0, 7), desk.volume.geometry)
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as writer:
+        for n in range(3):
+            segment_id = writer.add_segment(f"Noise {n}", (1, 0, 0))
+            writer.write([SegmentEdit(segment_id, mask)])
+    request.getfixturevalue("full_disk")
+    with (
+        pytest.raises(InvalidOutputError, match=r"space left|no space|too large"),
+        written_whole(tmp_path / name) as (path,),
+    ):
+        write_segmentation(desk.segmentation, path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("nothing", [0, 1, 2])
+def test_a_segmentation_without_voxels_is_written_with_its_reference_geometry(desk, scene, tmp_path, nothing):
+    for n in range(nothing):
+        desk.segmentation.GetSegmentation().AddEmptySegment(f"empty{n}", f"empty{n}")
+    write_segmentation(desk.segmentation, tmp_path / "empty.seg.nrrd")
+    read = read_segmentation(scene.mrml, tmp_path / "empty.seg.nrrd")
+    assert read.GetSegmentation().GetNumberOfSegments() == nothing
+    assert reference_grid(read).is_same_as(desk.volume.geometry)
+
+
+def test_the_written_file_holds_the_volumes_grid_not_only_the_segments(two_segments, scene, tmp_path):
+    write_segmentation(two_segments.segmentation, tmp_path / "out.seg.nrrd")
+    read = read_segmentation(scene.mrml, tmp_path / "out.seg.nrrd")
+    assert reference_grid(read).is_same_as(two_segments.volume.geometry)
+
+
+@pytest.mark.parametrize("odd", ["a|b", "a:b", "two\nlines", "50 %", "a%7Cb", "back\\slash", '"quoted"', "é", "x:=y"])
+def test_odd_characters_in_names_and_tags_survive_the_file(desk, scene, tmp_path, odd):
+    provenance = replace(PROVENANCE, model=odd, prompt=odd)
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as writer:
+        segment_id = writer.add_segment(odd, (1, 0, 0))
+        writer.write([SegmentEdit(segment_id, block(desk.volume.geometry, *LEFT))])
+    tag_segment(desk.segmentation.GetSegmentation().GetSegment(segment_id), provenance)
+    write_segmentation(desk.segmentation, tmp_path / "out.seg.nrrd")
+    read = read_segmentation(scene.mrml, tmp_path / "out.seg.nrrd").GetSegmentation().GetNthSegment(0)
+    assert read.GetName() == odd
+    assert read_tags(read) == provenance
+
+
+def test_a_volume_is_not_taken_for_a_segmentation(scene, tmp_path):
+    ct = np.random.default_rng(0).integers(-1000, 1000, (6, 7, 8)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(ct), str(tmp_path / "ct.nrrd"))
+    with pytest.raises(InvalidImageError, match="not a segmentation"):
+        read_segmentation(scene.mrml, tmp_path / "ct.nrrd")
+
+
+def test_a_plain_labelmap_can_be_continued(scene, tmp_path):
+    labels = np.zeros((6, 7, 8), np.uint8)
+    labels[1:3], labels[4] = 1, 4
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(tmp_path / "labels.nii.gz"))
+    read = read_segmentation(scene.mrml, tmp_path / "labels.nii.gz")
+    assert read.GetSegmentation().GetNumberOfSegments() == 2
+
+
+def test_a_labelmap_has_segments_that_lie_on_a_former_grid_in_their_place(two_segments, tmp_path):
+    shift_reference_grid(two_segments, by_columns=-2)
+    write_segmentation(two_segments.segmentation, tmp_path / "out.nii.gz")
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out.nii.gz")))
+    expected = np.roll(filled(SHAPE, *LEFT), 2, axis=2)  # the grid begins two columns earlier
+    np.testing.assert_array_equal(labels == 1, expected)
+
+
+def test_a_labelmap_lies_where_the_parent_transform_puts_it(two_segments, tmp_path):
+    moved = np.eye(4)
+    moved[:3, 3] = (30.0, -20.0, 40.0)
+    parent_transform(two_segments.scene, two_segments.segmentation, moved)
+    write_segmentation(two_segments.segmentation, tmp_path / "out.nii.gz")
+    image = sitk.ReadImage(str(tmp_path / "out.nii.gz"))
+    center_ijk = np.argwhere(sitk.GetArrayFromImage(image) == 1).mean(axis=0)[::-1]
+    # Columns 0 to 4, rows 1 to 3, slices 2 to 4 of 1 × 1 × 2 mm: their middle is (2, 2, 6) RAS before the transform.
+    np.testing.assert_allclose(
+        image.TransformContinuousIndexToPhysicalPoint(center_ijk.tolist()), (-32.0, 18.0, 46.0), atol=1e-4
+    )

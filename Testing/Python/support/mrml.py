@@ -62,3 +62,17 @@ def parent_transform(scene: Any, node: Any, matrix: npt.NDArray[np.float64]) -> 
     transform.SetMatrixTransformToParent(to_vtk(matrix))
     node.SetAndObserveTransformNodeID(transform.GetID())
     return transform
+
+
+def shift_reference_grid(desk: Desk, by_columns: int) -> None:
+    """Move the segmentation's reference geometry along I; its segments stay where they are, on the grid before."""
+    import slicer
+
+    depth, height, width = desk.volume.geometry.shape_kji
+    i, j, k = desk.volume.geometry.spacing_ijk
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(0, width - 1, 0, height - 1, 0, depth - 1)
+    image.SetSpacing(i, j, k)
+    image.SetOrigin(by_columns * i, 0.0, 0.0)
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
+    desk.segmentation.GetSegmentation().SetConversionParameter("Reference image geometry", text)
