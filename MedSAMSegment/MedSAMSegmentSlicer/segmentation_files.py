@@ -94,23 +94,16 @@ def _check_readable(path: Path) -> None:
 
 
 def _write_seg_nrrd(segmentation: Any, path: Path) -> None:
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     scene = segmentation.GetScene()
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
     try:
         storage.SetFileName(str(path))
+        storage.SetUseCompression(True)
         written = storage.WriteData(segmentation)
     finally:
         scene.RemoveNode(storage)
-    try:
-        # Slicer notices a disk that fills up in the middle of a file, but not when the file's end is flushed.
-        sitk.ReadImage(str(path))
-        whole = True
-    except RuntimeError:
-        whole = False
-    if not written or not whole:
+    # Slicer notices a disk that fills up in the middle of a file, but not when the file's end is flushed.
+    if not written or not path.is_file() or _unpacked_size(path, _header_size(path)) == 0:
         raise InvalidOutputError(
             f"Slicer could not write the segmentation {path.name}: is there space left on the disk?"
         )
@@ -136,15 +129,24 @@ def _write_labelmap(segmentation: Any, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise InvalidOutputError(f"{path.name} cannot be written: is there space left on the disk?") from error
-    _check_whole(path, labels.nbytes)
-
-
-def _check_whole(path: Path, voxel_bytes: int) -> None:
-    """ITK's NIfTI writer says nothing when the disk is full."""
-    try:
-        with gzip.open(path) as file:
-            there = sum(len(chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-    except (EOFError, OSError, zlib.error):
-        there = 0
-    if there < voxel_bytes:
+    # ITK's NIfTI writer says nothing when the disk is full.
+    if _unpacked_size(path, 0) < labels.nbytes:
         raise InvalidOutputError(f"{path.name} cannot be written whole: is there space left on the disk?")
+
+
+def _header_size(path: Path) -> int:
+    """Where a NRRD file's voxels begin: after the first empty line; the file's whole size if there is none."""
+    content = path.read_bytes()
+    end = content.find(b"\n\n")
+    return len(content) if end < 0 else end + 2
+
+
+def _unpacked_size(path: Path, start: int) -> int:
+    """Number of bytes that a file's compressed part, from a position on, unpacks to; 0 if it is not whole."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            with gzip.open(file) as unpacked:
+                return sum(len(chunk) for chunk in iter(lambda: unpacked.read(_CHUNK), b""))
+    except (EOFError, OSError, zlib.error):
+        return 0
