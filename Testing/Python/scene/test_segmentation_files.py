@@ -13,7 +13,6 @@ import slicerio
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
@@ -182,31 +181,27 @@ def test_an_input_is_recognised_behind_a_link(tmp_path):
 
 
 @pytest.fixture
-def full_disk():
-    """No file grows beyond 200 bytes, as far as this process is concerned."""
+def limit_files():
+    """A function after which no file of this process grows beyond a number of bytes, as on a disk that is full."""
     resource = pytest.importorskip("resource")  # not on Windows
     signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit_before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limit_before[1]))
-    yield
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit_before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, limit_before)
     signal.signal(signal.SIGXFSZ, signal_before)
 
 
+@pytest.mark.parametrize("missing", [1, 9, 100])
 @pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
-def test_a_disk_that_is_full_in_the_middle_of_a_file_is_noticed_and_leaves_nothing(desk, tmp_path, request, name):
-    noise = np.random.default_rng(5).random(SHAPE) > 0.5  # does not compress
-    mask = MaskBlock(noise, (0, 11, 0, 9, 0, 7), desk.volume.geometry)
-    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as writer:
-        for n in range(3):
-            segment_id = writer.add_segment(f"Noise {n}", (1, 0, 0))
-            writer.write([SegmentEdit(segment_id, mask)])
-    request.getfixturevalue("full_disk")
-    with (
-        pytest.raises(InvalidOutputError, match=r"space left|no space|too large"),
-        written_whole(tmp_path / name) as (path,),
-    ):
-        write_segmentation(desk.segmentation, path)
+def test_a_disk_that_is_full_before_a_file_is_whole_is_noticed_and_leaves_nothing(
+    two_segments, tmp_path, limit_files, name, missing
+):
+    write_segmentation(two_segments.segmentation, tmp_path / name)
+    size = (tmp_path / name).stat().st_size
+    (tmp_path / name).unlink()
+    limit_files(size - missing)
+    with pytest.raises(InvalidOutputError, match="space left"), written_whole(tmp_path / name) as (path,):
+        write_segmentation(two_segments.segmentation, path)
     assert list(tmp_path.iterdir()) == []
 
 
