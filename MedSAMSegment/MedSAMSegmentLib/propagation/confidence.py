@@ -16,8 +16,8 @@ from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
 _STABILITY_OFFSET = 1.0
 """Logits by which the threshold is raised and lowered, as SAM's automatic masks do (Kirillov et al. 2023)."""
 
-DOUBTFUL_BELOW = 0.7
-"""Confidence."""
+DOUBTFUL_BELOW = 0.65
+"""Confidence: flags some 30 % of the slices, and eight in ten of those whose Dice is below 0.7."""
 
 
 def stability(logits: npt.NDArray[np.float32], threshold: float) -> float:
@@ -40,8 +40,13 @@ def neighbour_dice(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 
 def confidence(predicted_iou: float, stable: float, agreement: float, neighbours: float) -> float:
-    """Estimate of a slice's Dice, 0 to 1. Weights: see ``Testing/Benchmarks``, "Whole structures"."""
-    return float(np.clip(0.25 * (predicted_iou + stable + agreement + neighbours), 0.0, 1.0))
+    """Estimate of a slice's Dice, 0 to 1: a line through the mean of the four.
+
+    Fitted to 198 slices of 17 structures, whose Dice it correlates with by 0.78; a weight for each of the four gained
+    0.01 and was not kept. See ``Testing/Benchmarks``, section "Whole structures".
+    """
+    mean = (predicted_iou + stable + agreement + neighbours) / 4
+    return float(np.clip(1.55 * mean - 0.45, 0.0, 1.0))
 
 
 def slice_results(
