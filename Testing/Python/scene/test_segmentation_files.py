@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,27 +182,36 @@ def test_an_input_is_recognised_behind_a_link(tmp_path):
         check_output(link, (".txt",), (Path(tmp_path / "in.txt"),))
 
 
-@pytest.fixture
-def limit_files():
-    """A function after which no file of this process grows beyond a number of bytes, as on a disk that is full."""
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """No file of this process grows beyond a number of bytes meanwhile, as on a disk that is full.
+
+    Not for longer than the write itself: the test runner's own output may be such a file.
+    """
     resource = pytest.importorskip("resource")  # not on Windows
     signal_before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit_before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit_before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit_before)
-    signal.signal(signal.SIGXFSZ, signal_before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit_before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit_before)
+        signal.signal(signal.SIGXFSZ, signal_before)
 
 
 @pytest.mark.parametrize("missing", [1, 9, 100])
 @pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
 def test_a_disk_that_is_full_before_a_file_is_whole_is_noticed_and_leaves_nothing(
-    two_segments, tmp_path, limit_files, name, missing
+    two_segments, tmp_path, name, missing
 ):
     write_segmentation(two_segments.segmentation, tmp_path / name)
     size = (tmp_path / name).stat().st_size
     (tmp_path / name).unlink()
-    limit_files(size - missing)
-    with pytest.raises(InvalidOutputError, match="space left"), written_whole(tmp_path / name) as (path,):
+    with (
+        files_limited_to(size - missing),
+        pytest.raises(InvalidOutputError, match="space left"),
+        written_whole(tmp_path / name) as (path,),
+    ):
         write_segmentation(two_segments.segmentation, path)
     assert list(tmp_path.iterdir()) == []
 
