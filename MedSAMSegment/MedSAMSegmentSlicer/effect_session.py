@@ -435,13 +435,13 @@ def _tag(nodes: EditorNodes, segment_id: str, roi: Roi, answer: PromptAnswer, se
     """Write onto the segment what it was made with; of several prompts, the last."""
     if settings.mode == EditMode.SUBTRACT.value or answer.block is None:
         return
-    whole = settings.scope == "structure"
     provenance = Provenance(
         **identity_fields(answer.identity),
         prompt=describe_box(roi.box),
         plane=f"{len(answer.slices)} slices" if len(answer.slices) > 1 else describe_plane(answer.slices[0].plane),
         window=describe_window(answer.window),
-        level=settings.level if whole else "slice",
+        # What was done, which is not `auto`.
+        level=answer.structure.level if answer.structure is not None else "slice",
         predicted_iou=f"{answer.predicted_iou:.3f}",
     )
     tag_segment(nodes.segmentation.GetSegmentation().GetSegment(segment_id), provenance)

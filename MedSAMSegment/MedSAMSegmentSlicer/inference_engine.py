@@ -101,12 +101,6 @@ class InferenceEngine:
         self._loaded = None
         self.state = EngineState()
 
-    def prepare(
-        self, key: str, choice: ModelChoice, done: Callable[[], None], failed: Callable[[Exception], None]
-    ) -> None:
-        """Load a model, so that the first prompt does not have to wait for it."""
-        self._submit(Job(key, lambda job: self.segmenter(choice), lambda _: done(), failed, priority=AHEAD))
-
     def encode_ahead(
         self, key: str, choice: ModelChoice, volume: Volume, plane: SlicePlane, window: Window | str,
         roi: OrientedBox | None, done: Callable[[bool], None], failed: Callable[[Exception], None],

@@ -172,17 +172,15 @@ def run_roi_job(scene: Any, job: RoiJob, engine: InferenceEngine | None = None) 
     return results[0]
 
 
-def provenance_of(
-    identity: ModelIdentity, roi: OrientedBox, answer: PromptAnswer, plane: str, level: str
-) -> Provenance:
-    """What a segment's tags say."""
+def provenance_of(identity: ModelIdentity, roi: OrientedBox, structure: Structure) -> Provenance:
+    """What a segment's tags say: what was done, not what was asked for, which may be ``auto``."""
     return Provenance(
         **identity_fields(identity),
         prompt=describe_box(roi),
-        plane=plane,
-        window=describe_window(answer.window),
-        level=level,
-        predicted_iou=f"{answer.predicted_iou:.3f}",
+        plane=structure.orientation,
+        window=describe_window(structure.window),
+        level=structure.level,
+        predicted_iou=f"{structure.predicted_iou:.3f}",
     )
 
 
@@ -202,9 +200,9 @@ def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]
     rows = []
     for segment_id, roi, answer, result in zip(ids, rois, answers, written, strict=True):
         segment = segmentation.GetSegmentation().GetSegment(segment_id)
-        tag_segment(segment, provenance_of(answer.identity, roi.box, answer, job.plane, job.level))
         if answer.structure is None:
             raise TypeError("A structure was asked for, and a slice was answered.")
+        tag_segment(segment, provenance_of(answer.identity, roi.box, answer.structure))
         rows.append(result_row(job, segmentation, segment_id, answer.structure, result.added))
     return RoiJobResult(job, segmentation, rows)
 

@@ -32,7 +32,7 @@ from MedSAMSegmentSlicer.command_line.contact_sheet import MAX_TILES, pick_tiles
 from MedSAMSegmentSlicer.command_line.preview import structure_tiles
 from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
 from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
-from MedSAMSegmentSlicer.plane_nodes import parse_plane
+from MedSAMSegmentSlicer.plane_nodes import NamedPlane, parse_plane
 from MedSAMSegmentSlicer.provenance import (
     Provenance,
     describe_box,
@@ -96,6 +96,7 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> Job
     """
     start = time.perf_counter()
     slices = _check(job)
+    named_plane = parse_plane(job.plane) if job.plane not in ("auto", *ORIENTATIONS) else None
     rois = [roi for path in job.rois for roi in read_rois(path, job.thickness)]
     progress(0.02, "Reading the volume")
     volume = read_volume(job.volume, job.series)
@@ -104,7 +105,7 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> Job
     model = load_model(job.model, job.device, job.precision, preprocessing=job.preprocessing)
     load_seconds = time.perf_counter() - before_loading
 
-    structures = _segment(job, slices, volume, rois, model, progress, note)
+    structures = _segment(job, slices, named_plane, volume, rois, model, progress, note)
     progress(_SHARE_AFTER, "Writing")
     reports = _write(job, volume, rois, structures, model, load_seconds, note)
     return JobReport(tuple(reports), model.identity, model.device, model.precision, time.perf_counter() - start)
@@ -124,8 +125,6 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     check_thickness(job.thickness)
     if job.level not in LEVELS:
         raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
-    if _is_oblique(job.plane):
-        parse_plane(job.plane)
     if job.slices in ("all", "center"):
         return job.slices
     try:
@@ -148,13 +147,10 @@ def _check_cache_folder(folder: Path, inputs: tuple[Path, ...]) -> None:
             )
 
 
-def _is_oblique(plane: str) -> bool:
-    return plane not in ("auto", *ORIENTATIONS)
-
-
 def _segment(
     job: SegmentJob,
     slices: tuple[float, ...] | str,
+    named_plane: NamedPlane | None,
     volume: Volume,
     rois: list[Roi],
     model: SegmentationModel,
@@ -164,9 +160,8 @@ def _segment(
     cache = EmbeddingCache() if job.embedding_cache is None else DiskEmbeddingCache(job.embedding_cache)
     structures = []
     oblique = None
-    if _is_oblique(job.plane):
-        named = parse_plane(job.plane)
-        oblique = plane_through(named.normal_ras, named.point_ras, volume.geometry)
+    if named_plane is not None:
+        oblique = plane_through(named_plane.normal_ras, named_plane.point_ras, volume.geometry)
     for n, roi in enumerate(rois):
 
         def advance(done: float, text: str, n: int = n, name: str = roi.name) -> None:

@@ -67,7 +67,11 @@ def import_(
     from MedSAMSegmentLib.models.weights_transfer import import_weights
 
     model = describe(model_id)
-    weights = import_weights(model, source)
+    with progress_bar() as bar:
+        task = bar.add_task(f"Importing {model.title}", total=None)
+        weights = import_weights(
+            model, source, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
     log.print(f"{model.title} is ready: {weights.path}", markup=False)
 
 

@@ -368,3 +368,33 @@ def test_a_local_model_is_loaded_with_the_preprocessing_that_was_asked_for(medsa
         (segment,) = slicerio.read_segmentation("out.seg.nrrd")["segments"]
         assert segment["tags"]["MedSAMSegment.preprocessing"] == chosen
         assert segment["tags"]["MedSAMSegment.model"] == "finetuned.pth"
+
+
+@pytest.mark.parametrize("value", [0, 100, -1000])
+def test_a_constant_image_gives_a_segment_without_noise_or_complaint(medsam_segment, folder, value):
+    constant = sphere_image() * 0 + value
+    sitk.WriteImage(constant, str(folder / "ct.nrrd"))
+    outcome = medsam_segment(*USUAL, "--json")
+    assert outcome.code == 0, outcome.err
+    (roi,) = json.loads(outcome.out)["rois"]
+    assert np.isfinite(roi["volume_mm3"])
+    assert np.isfinite(roi["confidence"]["mean"])
+
+
+def test_voxels_without_a_finite_value_do_not_move_the_window(medsam_segment, folder):
+    voxels = sitk.GetArrayFromImage(sphere_image()).astype(np.float32)
+    voxels[:, 10, 20:22] = (np.nan, np.inf)  # inside the ROI, outside the sphere
+    image = sitk.GetImageFromArray(voxels)
+    image.CopyInformation(sphere_image())
+    sitk.WriteImage(image, str(folder / "ct.nrrd"))
+    outcome = medsam_segment(*USUAL, "--json")
+    assert outcome.code == 0, outcome.err
+    (roi,) = json.loads(outcome.out)["rois"]
+    assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.1)
+
+
+def test_a_volume_of_a_single_slice_is_segmented(medsam_segment, folder):
+    sitk.WriteImage(sphere_image()[:, :, 12:13], str(folder / "ct.nrrd"))
+    (roi,) = json.loads(medsam_segment(*USUAL, "--json", "--window", "50,100").out)["rois"]
+    assert len(roi["slices"]) == 1
+    assert roi["voxels"] > 0
