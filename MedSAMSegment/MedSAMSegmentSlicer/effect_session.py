@@ -24,6 +24,7 @@ from MedSAMSegmentSlicer.provenance import (
     tag_segment,
 )
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
+from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, on_reference_grid, segment_mask
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
@@ -200,7 +201,7 @@ class EffectSession:
         self.cancel_neighbours()
         nodes, settings = self._need_nodes(), self._events.settings()
         plane = self._plane_of_pose(pose_of_view)
-        request = self._request(nodes, settings, roi_from_node(roi_node), (plane,))
+        request = self._request(nodes, settings, roi_from_markup(roi_node), (plane,))
         if not moving:
             self._drag_window = None
         elif settings.window in _FROM_THE_BOX:
@@ -245,7 +246,7 @@ class EffectSession:
         if not roi_nodes:
             raise InvalidPromptError("No ROI is chosen. Choose one, or place a new one with New ROI.")
         nodes, settings = self._need_nodes(), self._events.settings()
-        rois = [roi_from_node(node) for node in roi_nodes]
+        rois = [roi_from_markup(node) for node in roi_nodes]
         plane = self._plane_of_pose(pose_of_view)
         geometry = self._need_volume(nodes).geometry
         requests = [
@@ -293,7 +294,7 @@ class EffectSession:
         settings = self._events.settings()
         try:
             plane = self.view_plane(slice_node)
-            roi = None if roi_node is None else roi_from_node(roi_node).box
+            roi = None if roi_node is None else roi_from_markup(roi_node).box
         except InvalidPromptError:
             return  # the view is beside the volume, or the ROI not placed yet: there is nothing to prepare
         window = settings.window_for(nodes.volume)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX, Roi
-from MedSAMSegmentSlicer.roi_sources import is_roi_source, roi_from_markup
+from MedSAMSegmentSlicer.roi_selection import is_roi_source
+from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.scene import headless_scene
 
 

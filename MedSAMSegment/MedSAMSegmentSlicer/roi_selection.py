@@ -1,4 +1,4 @@
-"""Which ROI markups the user has chosen: kept as node references, so that they survive saving and reloading."""
+"""Which markups the user has chosen as ROIs: node references, so that they survive saving and reloading."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 ROI_CLASS = "vtkMRMLMarkupsROINode"
+SOURCE_CLASSES = (
+    ROI_CLASS,
+    "vtkMRMLMarkupsLineNode",
+    "vtkMRMLMarkupsPlaneNode",
+    "vtkMRMLMarkupsClosedCurveNode",
+)
+"""Markups that an ROI can be made of, see `roi_sources.roi_from_markup`."""
+
+MARKUPS_CLASS = "vtkMRMLMarkupsNode"
 DRAWN_BOX = "MedSAMSegment.DrawnBox"
 """Attribute of the ROI that holds the rectangle drawn last: it is a prompt, and not offered as an ROI."""
 
 
+def is_roi_source(node: Any) -> bool:
+    """Whether an ROI can be made of a node, if it has been placed."""
+    return any(node.IsA(name) for name in SOURCE_CLASSES)
+
+
 def chosen_rois(owner: Any, role: str) -> list[Any]:
-    """The ROI nodes that a node refers to in a role, in the order they were chosen; removed ones are left out."""
+    """The markups that a node refers to in a role, in the order they were chosen; removed ones are left out."""
     nodes = [owner.GetNthNodeReference(role, n) for n in range(owner.GetNumberOfNodeReferences(role))]
-    return [node for node in nodes if node is not None and node.IsA(ROI_CLASS)]
+    return [node for node in nodes if node is not None and is_roi_source(node)]
 
 
 def choose_rois(owner: Any, role: str, nodes: Sequence[Any]) -> None:
-    """Make a node refer to these ROIs, and to no others, in a role."""
+    """Make a node refer to these markups, and to no others, in a role."""
     if chosen_rois(owner, role) == list(nodes):
         return
     owner.RemoveNodeReferenceIDs(role)
@@ -26,21 +40,28 @@ def choose_rois(owner: Any, role: str, nodes: Sequence[Any]) -> None:
 
 
 def rois_of_scene(scene: Any) -> list[Any]:
-    """All placed ROIs of a scene that a user can mean."""
-    nodes = scene.GetNodesByClass(ROI_CLASS)
-    nodes.UnRegister(None)
-    every = [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]
+    """All placed ROIs of a scene that a user can mean.
+
+    Lines, planes and curves are not among them: most are there for another reason, such as measurements.
+    """
     return [
-        node for node in every if node.GetAttribute(DRAWN_BOX) is None and node.GetNumberOfDefinedControlPoints() > 0
+        node
+        for node in _nodes(scene, ROI_CLASS)
+        if node.GetAttribute(DRAWN_BOX) is None and node.GetNumberOfDefinedControlPoints() > 0
+    ]
+
+
+def roi_sources_of_scene(scene: Any) -> list[Any]:
+    """All markups of a scene that can be checked as ROIs, placed or not."""
+    return [
+        node for node in _nodes(scene, MARKUPS_CLASS) if is_roi_source(node) and node.GetAttribute(DRAWN_BOX) is None
     ]
 
 
 def pointer_is_on_a_handle(scene: Any) -> bool:
-    """Whether some ROI says that the pointer is on one of its handles or lines, and will move if it is dragged."""
-    nodes = scene.GetNodesByClass(ROI_CLASS)
-    nodes.UnRegister(None)
-    for n in range(nodes.GetNumberOfItems()):
-        display = nodes.GetItemAsObject(n).GetDisplayNode()
+    """Whether some markup says that the pointer is on one of its handles or lines, and will move if it is dragged."""
+    for node in _nodes(scene, MARKUPS_CLASS):
+        display = node.GetDisplayNode()
         if display is not None and display.GetVisibility():
             component = display.GetActiveComponentType()
             if component != display.ComponentNone:
@@ -48,19 +69,19 @@ def pointer_is_on_a_handle(scene: Any) -> bool:
     return False
 
 
-def remembered_pose(node: Any) -> tuple[list[float], list[float]]:
-    """An ROI's object-to-node matrix, 16 numbers, and its size: what `restore_pose` needs to put it back."""
-    matrix = node.GetObjectToNodeMatrix()
-    return [matrix.GetElement(row, column) for row in range(4) for column in range(4)], list(node.GetSize())
+def remembered_pose(node: Any) -> Any:
+    """Where a markup is, whatever its kind: what `restore_pose` needs to put it back."""
+    copy = node.NewInstance()
+    copy.CopyContent(node)
+    return copy
 
 
-def restore_pose(node: Any, pose: tuple[list[float], list[float]]) -> None:
-    """Put an ROI back to where it was."""
-    import vtk
+def restore_pose(node: Any, pose: Any) -> None:
+    """Put a markup back to where it was."""
+    node.CopyContent(pose)
 
-    matrix = vtk.vtkMatrix4x4()
-    matrix.DeepCopy(pose[0])
-    was_modifying = node.StartModify()
-    node.SetAndObserveObjectToNodeMatrix(matrix)
-    node.SetSize(pose[1])
-    node.EndModify(was_modifying)
+
+def _nodes(scene: Any, class_name: str) -> list[Any]:
+    nodes = scene.GetNodesByClass(class_name)
+    nodes.UnRegister(None)
+    return [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]

@@ -13,26 +13,13 @@ from MedSAMSegmentSlicer.matrices import node_to_world, to_numpy
 from MedSAMSegmentSlicer.roi_nodes import Roi, markup_color, roi_from_node
 from MedSAMSegmentSlicer.segment_block import segment_block
 
-SOURCE_CLASSES = (
-    "vtkMRMLMarkupsROINode",
-    "vtkMRMLMarkupsLineNode",
-    "vtkMRMLMarkupsPlaneNode",
-    "vtkMRMLMarkupsClosedCurveNode",
-)
-"""Markups that an ROI can be made of."""
-
-
-def is_roi_source(node: Any) -> bool:
-    """Whether an ROI can be made of a node, if it has been placed."""
-    return any(node.IsA(name) for name in SOURCE_CLASSES)
-
 
 def roi_from_markup(node: Any, thickness_mm: float | None = None) -> Roi:
     """The ROI that a markup stands for: its name and colour, and a box around what it marks.
 
     Args:
-        node: one of `SOURCE_CLASSES`. An ROI is taken as it is; a line is the longest diameter of a lesion
-            (`box_along_line`); a plane's rectangle and a closed curve get a thickness (`box_on_rectangle`,
+        node: one of `roi_selection.SOURCE_CLASSES`. An ROI is taken as it is; a line is the longest diameter of a
+            lesion (`box_along_line`); a plane's rectangle and a closed curve get a thickness (`box_on_rectangle`,
             `box_around_outline`).
         thickness_mm: across a plane or closed curve; None for its shorter side.
 

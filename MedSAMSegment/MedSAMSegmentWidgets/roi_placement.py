@@ -1,4 +1,4 @@
-"""Placing a new ROI with the mouse while an effect stays active."""
+"""Placing a new ROI, or a markup that stands for one, with the mouse while an effect stays active."""
 
 from __future__ import annotations
 
@@ -7,31 +7,36 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from MedSAMSegmentSlicer.roi_selection import ROI_CLASS
+from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, SOURCE_CLASSES
 
 
 def is_placing_roi(interaction_node: Any) -> bool:
-    """Whether the mouse places an ROI now."""
+    """Whether the mouse places an ROI, or a markup that can stand for one, now."""
     selection = slicer.app.applicationLogic().GetSelectionNode()
     return (
         interaction_node.GetCurrentInteractionMode() == interaction_node.Place
-        and selection.GetActivePlaceNodeClassName() == ROI_CLASS
+        and selection.GetActivePlaceNodeClassName() in SOURCE_CLASSES
     )
 
 
-def start_placing_roi() -> Any:
-    """Add an ROI to the scene and let the user's next clicks place it; the ROI."""
-    node = slicer.mrmlScene.AddNewNodeByClass(ROI_CLASS, slicer.mrmlScene.GenerateUniqueName(_("Structure")))
+def start_placing_roi(class_name: str = ROI_CLASS) -> Any:
+    """Add a markup to the scene and let the user's next clicks place it; the markup.
+
+    Args:
+        class_name: one of `SOURCE_CLASSES`.
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass(class_name, slicer.mrmlScene.GenerateUniqueName(_("Structure")))
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetFillVisibility(False)
-    display.SetHandlesInteractive(True)
-    # Its rings would lie over the structure, and take the drags of boxes. The module Markups shows them.
-    display.SetRotationHandleVisibility(False)
-    display.SetTranslationHandleVisibility(True)
-    display.SetScaleHandleVisibility(True)
+    if class_name == ROI_CLASS:
+        display.SetHandlesInteractive(True)
+        # Its rings would lie over the structure, and take the drags of boxes. The module Markups shows them.
+        display.SetRotationHandleVisibility(False)
+        display.SetTranslationHandleVisibility(True)
+        display.SetScaleHandleVisibility(True)
     selection = slicer.app.applicationLogic().GetSelectionNode()
-    selection.SetReferenceActivePlaceNodeClassName(ROI_CLASS)
+    selection.SetReferenceActivePlaceNodeClassName(class_name)
     selection.SetActivePlaceNodeID(node.GetID())
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     interaction.SetPlaceModePersistence(0)
