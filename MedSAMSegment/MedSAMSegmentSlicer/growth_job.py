@@ -1,85 +1,106 @@
-"""Grow a segment of a scene to the slices beside it."""
+"""Grow a segment of a scene to the slices beside it, in the background."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidPromptError
-from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
-from MedSAMSegmentLib.models.protocol import SegmentationModel
 from MedSAMSegmentLib.propagation.growth import Growth, grow
+from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
+from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit, SegmentWriter
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
 
-def grow_segment(
-    writer: SegmentWriter,
-    volume_node: Any,
-    segmentation: Any,
-    segment_id: str,
-    model: SegmentationModel,
-    *,
-    below: int = 1,
-    above: int = 1,
-    orientation: str = "auto",
-    window_rule: str = "auto",
-    mask_options: MaskOptions | None = None,
-    cache: EmbeddingCache | None = None,
-    progress: Callable[[float, str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Growth:
-    """Add to a segment what the model finds of it on the next slices: one undo state, none if nothing is found.
+@dataclass(frozen=True)
+class GrowthJob:
+    """What to grow, and how far.
 
-    The slices that the segment has already are not changed. To work in another thread, call `segment_block`,
-    `volume_from_node` (and copy its voxels) and `grow` there, and `write_growth` in the main thread.
-
-    Args:
-        writer: for ``segmentation``.
-        volume_node: ``vtkMRMLScalarVolumeNode`` that is looked at.
+    Attributes:
+        volume: ``vtkMRMLScalarVolumeNode`` that is looked at.
         segmentation: ``vtkMRMLSegmentationNode``.
         segment_id: not its name.
-        model: answers.
-        below: slices to the left, posterior or inferior side; see `grow`, as the rest.
+        choice: model, device, precision.
+        below: slices to the left, posterior or inferior side.
         above: slices to the right, anterior or superior side.
-        orientation: of the slices.
-        window_rule: intensities.
-        mask_options: threshold and clean-up.
-        cache: embeddings that are kept.
-        progress: told the share that is done, and what is going on.
-        cancelled: asked before each slice.
+        plane: ``auto``, ``axial``, ``sagittal`` or ``coronal``.
+        window: rule of `MedSAMSegmentLib.intensity.rules`.
+        options: from logits to a mask.
+    """
+
+    volume: Any
+    segmentation: Any
+    segment_id: str
+    choice: ModelChoice = field(default_factory=ModelChoice)
+    below: int = 1
+    above: int = 1
+    plane: str = "auto"
+    window: str = "auto"
+    options: MaskOptions = field(default_factory=MaskOptions)
+
+
+def start_growth_job(
+    engine: InferenceEngine,
+    key: str,
+    writer: SegmentWriter,
+    job: GrowthJob,
+    done: Callable[[Growth], None],
+    failed: Callable[[Exception], None],
+    progress: Callable[[int, int, str], None] | None = None,
+) -> None:
+    """Add to a segment what the model finds of it on the next slices: one undo state, none if nothing is found.
+
+    The slices that the segment has already are not changed.
+
+    Args:
+        engine: to be polled by the caller.
+        key: with which the job can be cancelled; nothing is written then.
+        writer: for the job's segmentation.
+        job: what to do.
+        done: called after the new slices were written.
+        failed: called with what went wrong.
+        progress: told thousandths that are done.
 
     Raises:
-        InvalidPromptError: there is no such segment, or it has no voxel in the volume.
+        InvalidPromptError: the segment is empty.
         InvalidImageError: a parent transform is not linear.
-        InvalidOptionError: no such orientation or window rule, or no slice was asked for.
-        SegmentWriteError: the engine did not take the new slices.
-        CancelledError: ``cancelled`` said so; nothing was written.
     """
-    block = segment_block(segmentation, segment_id)
+    segments = job.segmentation.GetSegmentation()
+    block = segment_block(job.segmentation, job.segment_id)
     if block is None:
-        name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
+        name = segments.GetSegment(job.segment_id).GetName()
         raise InvalidPromptError(f"The segment {name!r} is empty: segment or paint it on one slice first.")
-    growth = grow(
-        volume_from_node(volume_node),
-        block,
-        model,
-        below=below,
-        above=above,
-        orientation=orientation,
-        window_rule=window_rule,
-        mask_options=mask_options,
-        cache=cache,
-        progress=progress,
-        cancelled=cancelled,
-    )
-    write_growth(writer, segment_id, growth)
-    return growth
+    volume = volume_from_node(job.volume)
 
+    def compute(task: Job) -> Growth:
+        segmenter = engine.segmenter(job.choice)
+        return grow(
+            volume,
+            block,
+            segmenter.model,
+            below=job.below,
+            above=job.above,
+            orientation=job.plane,
+            window_rule=job.window,
+            mask_options=job.options,
+            cache=segmenter.cache,
+            progress=lambda share, doing: task.report(round(1000 * share), 1000, doing),
+            cancelled=task.cancelled,
+        )
 
-def write_growth(writer: SegmentWriter, segment_id: str, growth: Growth) -> None:
-    """Add what was found to a segment; see `SegmentWriter.write`. Nothing happens where nothing was found."""
-    if growth.block is not None:
-        writer.write([SegmentEdit(segment_id, growth.block)])
+    def write(growth: Growth) -> None:
+        try:
+            if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None:
+                return
+            if growth.block is not None:
+                writer.write([SegmentEdit(job.segment_id, growth.block)])
+        except Exception as error:
+            failed(error)
+            return
+        done(growth)
+
+    engine.run(key, compute, write, failed, progress)

@@ -13,6 +13,7 @@ from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
+from MedSAMSegmentLib.propagation.results import Structure
 
 _PREFIX = "MedSAMSegment."
 
@@ -44,6 +45,29 @@ class Provenance:
     level: str
     predicted_iou: str
     software: str = f"MedSAMSegment {__version__}"
+
+
+def provenance_of(identity: ModelIdentity, roi: OrientedBox, structure: Structure, slices: str = "all") -> Provenance:
+    """What was done for a structure, which is not what was asked for: that may be ``auto``.
+
+    Args:
+        identity: of the model.
+        roi: the prompt, in the world.
+        structure: what was found.
+        slices: which ones were asked for.
+    """
+    if structure.orientation == "oblique":
+        plane = describe_plane(structure.slices[0].plane)
+    else:
+        plane = f"{structure.orientation}, slices: {slices}"
+    return Provenance(
+        **identity_fields(identity),
+        prompt=describe_box(roi),
+        plane=plane,
+        window=describe_window(structure.window),
+        level=structure.level,
+        predicted_iou=f"{structure.predicted_iou:.3f}",
+    )
 
 
 def identity_fields(identity: ModelIdentity) -> dict[str, str]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidPromptError
-from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
-from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.propagation.results import SliceResult, Structure
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
-from MedSAMSegmentSlicer.provenance import Provenance, describe_box, describe_window, identity_fields, tag_segment
+from MedSAMSegmentSlicer.provenance import provenance_of, tag_segment
 from MedSAMSegmentSlicer.results_table import TableRow, measured
 from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.volume_nodes import volume_from_node
+from MedSAMSegmentSlicer.waiting import result_of
 
 
 @dataclass(frozen=True)
@@ -160,28 +158,10 @@ def run_roi_job(scene: Any, job: RoiJob, engine: InferenceEngine | None = None) 
         MedSAMSegmentError: what went wrong.
     """
     engine = engine or shared_engine()
-    results: list[RoiJobResult] = []
-    errors: list[Exception] = []
-    key = f"script {id(results)}"
-    start_roi_job(engine, key, scene, job, results.append, errors.append)
-    while engine.has(key):
-        time.sleep(0.01)
-        engine.poll()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def provenance_of(identity: ModelIdentity, roi: OrientedBox, structure: Structure) -> Provenance:
-    """What a segment's tags say: what was done, not what was asked for, which may be ``auto``."""
-    return Provenance(
-        **identity_fields(identity),
-        prompt=describe_box(roi),
-        plane=structure.orientation,
-        window=describe_window(structure.window),
-        level=structure.level,
-        predicted_iou=f"{structure.predicted_iou:.3f}",
+    result: RoiJobResult = result_of(
+        engine, lambda key, done, failed: start_roi_job(engine, key, scene, job, done, failed)
     )
+    return result
 
 
 def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]) -> RoiJobResult:

@@ -33,14 +33,7 @@ from MedSAMSegmentSlicer.command_line.preview import structure_tiles
 from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
 from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
 from MedSAMSegmentSlicer.plane_nodes import NamedPlane, parse_plane
-from MedSAMSegmentSlicer.provenance import (
-    Provenance,
-    describe_box,
-    describe_plane,
-    describe_window,
-    identity_fields,
-    tag_segment,
-)
+from MedSAMSegmentSlicer.provenance import describe_window, provenance_of, tag_segment
 from MedSAMSegmentSlicer.results_table import TABLE_SUFFIX, TableRow, measured, write_csv
 from MedSAMSegmentSlicer.roi_files import read_rois
 from MedSAMSegmentSlicer.roi_nodes import Roi
@@ -267,17 +260,7 @@ def _write_one(
     segment_id = writer.add_segment(roi.name, roi.color)
     (result,) = writer.write([SegmentEdit(segment_id, structure.block)])
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
-    tag_segment(
-        segment,
-        Provenance(
-            **identity_fields(model.identity),
-            prompt=describe_box(roi.box),
-            plane=_describe_slices(job, structure),
-            window=describe_window(structure.window),
-            level=structure.level,
-            predicted_iou=f"{structure.predicted_iou:.3f}",
-        ),
-    )
+    tag_segment(segment, provenance_of(model.identity, roi.box, structure, job.slices))
     seconds = {
         "load_model": load_seconds,
         "encode": structure.encode_seconds,
@@ -285,9 +268,3 @@ def _write_one(
         "write": time.perf_counter() - before,
     }
     return RoiReport(segment_id, segment.GetName(), structure, result.added, seconds)
-
-
-def _describe_slices(job: SegmentJob, structure: Structure) -> str:
-    if structure.orientation == "oblique":
-        return describe_plane(structure.slices[0].plane)
-    return f"{structure.orientation}, slices: {job.slices}"
