@@ -73,6 +73,20 @@ def acquisition_orientation(geometry: VolumeGeometry) -> Orientation:
     return orientation_of_axis[coarsest]  # type: ignore[return-value]
 
 
+def orientation_named(name: str, geometry: VolumeGeometry) -> Orientation:
+    """An orientation by its name; ``auto`` is the `acquisition_orientation`.
+
+    Raises:
+        InvalidOptionError: there is none of this name.
+    """
+    if name == "auto":
+        return acquisition_orientation(geometry)
+    for orientation in ORIENTATIONS:
+        if name == orientation:
+            return orientation
+    raise InvalidOptionError(f"There is no plane {name!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
+
+
 @dataclass(frozen=True)
 class SliceStack:
     """The voxel layers of a volume across one of its axes, ordered by increasing R, A or S.

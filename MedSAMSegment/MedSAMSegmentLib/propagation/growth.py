@@ -13,7 +13,7 @@ from MedSAMSegmentLib.geometry.block_resampling import block_on_grid
 from MedSAMSegmentLib.geometry.box_around import box_around_mask
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.sampling import sample
-from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS, Orientation, SliceStack, acquisition_orientation
+from MedSAMSegmentLib.geometry.slice_stack import Orientation, SliceStack, orientation_named
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
@@ -101,7 +101,7 @@ def grow(
     own = block_on_grid(segment, volume.geometry)
     if own is None:
         raise InvalidPromptError("The segment has no voxel in the image. Choose a segment that is not empty.")
-    stack = SliceStack.of(volume.geometry, _orientation(orientation, volume))
+    stack = SliceStack.of(volume.geometry, orientation_named(orientation, volume.geometry))
     window = None if volume.is_rgb else choose_window(window_rule, volume, box_around_mask(own))
     segmenter, options = Segmenter(model, cache), mask_options or MaskOptions()
     ends = sorted(_layer_of(own, stack, side) for side in (0, 1))
@@ -139,15 +139,6 @@ def grow(
         ended_below=ended[0],
         ended_above=ended[1],
     )
-
-
-def _orientation(name: str, volume: Volume) -> Orientation:
-    if name == "auto":
-        return acquisition_orientation(volume.geometry)
-    for orientation in ORIENTATIONS:
-        if name == orientation:
-            return orientation
-    raise InvalidOptionError(f"There is no plane {name!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")
 
 
 def _layer_of(block: MaskBlock, stack: SliceStack, side: int) -> int:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import CancelledError, InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS, Orientation, SliceStack, acquisition_orientation
+from MedSAMSegmentLib.geometry.slice_stack import SliceStack, orientation_named
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
@@ -84,7 +84,7 @@ def segment_structure(
         progress,
         cancelled,
     )
-    stack = SliceStack.of(volume.geometry, _orientation(orientation, volume))
+    stack = SliceStack.of(volume.geometry, orientation_named(orientation, volume.geometry))
     region = RoiSlices.of(stack, roi, slices)
     keys = work.key_masks(key_slices, region)
     masks, results, evidence = work.solve(region, keys)
@@ -255,12 +255,3 @@ class _Work:
             roi=region.roi,
             touches_roi_border=is_cut_off(masks, region),
         )
-
-
-def _orientation(name: str, volume: Volume) -> Orientation:
-    if name == "auto":
-        return acquisition_orientation(volume.geometry)
-    for orientation in ORIENTATIONS:
-        if name == orientation:
-            return orientation
-    raise InvalidOptionError(f"There is no plane {name!r}. Use one of: auto, {', '.join(ORIENTATIONS)}.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,9 +52,8 @@ def download(model_id: ModelId) -> None:
     from MedSAMSegmentLib.models.weights_transfer import download_weights
 
     model = describe(model_id)
-    with progress_bar() as bar:
-        task = bar.add_task(f"Downloading {model.title}", total=None)
-        weights = download_weights(model, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    with _bytes_shown(f"Downloading {model.title}") as progress:
+        weights = download_weights(model, progress=progress)
     log.print(f"{model.title} is ready: {weights.path}", markup=False)
 
 
@@ -67,11 +68,8 @@ def import_(
     from MedSAMSegmentLib.models.weights_transfer import import_weights
 
     model = describe(model_id)
-    with progress_bar() as bar:
-        task = bar.add_task(f"Importing {model.title}", total=None)
-        weights = import_weights(
-            model, source, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with _bytes_shown(f"Importing {model.title}") as progress:
+        weights = import_weights(model, source, progress=progress)
     log.print(f"{model.title} is ready: {weights.path}", markup=False)
 
 
@@ -83,9 +81,8 @@ def verify(model_id: ModelId) -> None:
     from MedSAMSegmentLib.models.weights import need_weights, verify_weights
 
     model = describe(model_id)
-    with progress_bar() as bar:
-        task = bar.add_task(f"Reading {model.title}", total=None)
-        state = verify_weights(model, lambda done, total: bar.update(task, completed=done, total=total))
+    with _bytes_shown(f"Reading {model.title}") as progress:
+        state = verify_weights(model, progress)
     log.print(f"{model.title}: {state.value}, {need_weights(model).path}", markup=False)
 
 
@@ -116,3 +113,11 @@ def _row(model: ModelDescription) -> dict[str, str]:
         "note": status.text,
         "weights": "" if status.weights is None else str(status.weights.path),
     }
+
+
+@contextmanager
+def _bytes_shown(doing: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar, and what to tell the bytes that are done, and all bytes if that is known."""
+    with progress_bar() as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

