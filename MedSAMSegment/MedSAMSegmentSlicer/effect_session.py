@@ -32,6 +32,7 @@ from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 if TYPE_CHECKING:
     from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
     from MedSAMSegmentLib.intensity.window import Window
+    from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
 
 _FROM_THE_BOX = ("auto", "roi")
@@ -81,6 +82,7 @@ class SessionEvents:
         nodes: what the editor works on now; None if a node is missing.
         settings: the effect's, now.
         written: an action is in the segment.
+        grown: a segment has its new slices, if there are any.
         previewed: an answer to look at, not written.
         encoded: the model is loaded, and the slice in view was encoded or could not be without a prompt.
         progress: parts done, all parts.
@@ -90,6 +92,7 @@ class SessionEvents:
     nodes: Callable[[], EditorNodes | None]
     settings: Callable[[], EffectSettings]
     written: Callable[[Written], None]
+    grown: Callable[[Growth], None]
     previewed: Callable[[PromptAnswer], None]
     encoded: Callable[[bool], None]
     progress: Callable[[int, int], None]
@@ -278,6 +281,31 @@ class EffectSession:
         self.forget_box()
         self._submit(settings, requests, done, whole=settings.scope == "structure")
 
+    def grow(self) -> None:
+        """Continue the selected segment on the slices beside it.
+
+        Raises:
+            InvalidPromptError: the segment is empty.
+        """
+        from MedSAMSegmentSlicer.growth_job import GrowthJob, start_growth_job
+
+        nodes, settings = self._need_nodes(), self._events.settings()
+        job = GrowthJob(
+            volume=nodes.volume,
+            segmentation=nodes.segmentation,
+            segment_id=nodes.segment_id,
+            choice=settings.choice,
+            below=settings.grow_below,
+            above=settings.grow_above,
+            window=settings.window_rule_for(nodes.volume),
+            options=settings.mask_options,
+        )
+        self.forget_box()
+        self._make_room()
+        start_growth_job(
+            self._engine, self._write_key, self._writer, job, self._events.grown, self._events.failed, self._told
+        )
+
     def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:
         """Encode what a view shows, so that a prompt on it is answered at once; the newest request wins.
 
@@ -347,9 +375,7 @@ class EffectSession:
         *,
         whole: bool = False,
     ) -> None:
-        self.cancel_preview()
-        self._engine.cancel(self._ahead_key)
-        self.cancel_neighbours()
+        self._make_room()
 
         def guarded(answers: list[PromptAnswer]) -> None:
             try:
@@ -357,16 +383,21 @@ class EffectSession:
             except Exception as error:
                 self._events.failed(error)
 
-        def told(parts: int, total: int, _: str) -> None:
-            self._events.progress(parts, total)
-
-        key, failed = self._write_key, self._events.failed
+        key, failed, told = self._write_key, self._events.failed, self._told
         if whole:
             self._engine.answer_structures(
                 key, settings.choice, requests, settings.level, "auto", guarded, failed, told
             )
         else:
             self._engine.answer(key, settings.choice, requests, guarded, failed, told)
+
+    def _make_room(self) -> None:
+        self.cancel_preview()
+        self._engine.cancel(self._ahead_key)
+        self.cancel_neighbours()
+
+    def _told(self, parts: int, total: int, _doing: str) -> None:
+        self._events.progress(parts, total)
 
     def _request(
         self, nodes: EditorNodes, settings: EffectSettings, roi: Roi, planes: tuple[SlicePlane, ...]

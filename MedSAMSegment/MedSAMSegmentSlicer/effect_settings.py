@@ -32,6 +32,9 @@ DEFAULTS: dict[str, str | int | float] = {
     "SmoothingMm": 0.0,
     "LivePreview": 1,
     "EncodeAhead": 1,
+    "MarginMm": 5.0,
+    "GrowBelow": 1,
+    "GrowAbove": 1,
 }
 """Every parameter of the effect, stored as ``MedSAM.Name`` in the Segment Editor's parameter node."""
 
@@ -55,6 +58,9 @@ class EffectSettings:
         smoothing_mm: as in ``MaskOptions``.
         live_preview: while a handle is dragged.
         encode_ahead: when a view has settled.
+        margin_mm: of an ROI around a segment.
+        grow_below: slices to the left, posterior or inferior side.
+        grow_above: slices to the right, anterior or superior side.
     """
 
     choice: ModelChoice
@@ -68,6 +74,9 @@ class EffectSettings:
     smoothing_mm: float
     live_preview: bool
     encode_ahead: bool
+    margin_mm: float
+    grow_below: int
+    grow_above: int
 
     @property
     def mask_options(self) -> MaskOptions:
@@ -85,6 +94,11 @@ class EffectSettings:
         if display is None or not hasattr(display, "GetWindow") or display.GetWindow() <= 0:
             return "auto"
         return Window.from_level_width(display.GetLevel(), display.GetWindow(), DISPLAYED)
+
+    def window_rule_for(self, volume_node: Any) -> str:
+        """As `window_for`, where only a rule is taken: a displayed window as ``LEVEL,WIDTH``."""
+        window = self.window_for(volume_node)
+        return window if isinstance(window, str) else f"{window.level!r},{window.width!r}"
 
 
 def read_settings(parameter: Callable[[str], str]) -> EffectSettings:
@@ -118,4 +132,7 @@ def read_settings(parameter: Callable[[str], str]) -> EffectSettings:
         smoothing_mm=number("SmoothingMm", 0.0, 50.0),
         live_preview=bool(number("LivePreview", 0, 1)),
         encode_ahead=bool(number("EncodeAhead", 0, 1)),
+        margin_mm=number("MarginMm", 0.0, 1000.0),
+        grow_below=int(number("GrowBelow", 0, 10000)),
+        grow_above=int(number("GrowAbove", 0, 10000)),
     )

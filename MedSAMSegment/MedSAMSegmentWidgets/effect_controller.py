@@ -15,7 +15,7 @@ from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
 from MedSAMSegmentSlicer.effect_session import EditorNodes, EffectSession, SessionEvents, Written
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, read_settings
 from MedSAMSegmentSlicer.inference_engine import shared_engine
-from MedSAMSegmentSlicer.roi_selection import chosen_rois, remembered_pose, restore_pose
+from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, chosen_rois, remembered_pose, restore_pose
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.status_text import error_text
 from MedSAMSegmentWidgets.box_drawing import BoxDrawing
@@ -25,10 +25,11 @@ from MedSAMSegmentWidgets.effect_status import EffectStatus
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
-from MedSAMSegmentWidgets.roi_placement import start_placing_roi
+from MedSAMSegmentWidgets.roi_placement import add_roi_around_segment, start_placing_roi
 from MedSAMSegmentWidgets.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
+    from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
     from MedSAMSegmentSlicer.prompt_work import PromptAnswer
     from MedSAMSegmentWidgets.effect_panel import EffectPanel
@@ -59,6 +60,7 @@ class EffectController:
                 nodes=self._nodes,
                 settings=self.settings,
                 written=self._written,
+                grown=self._grown,
                 previewed=self._previewed,
                 encoded=self._status.prepared,
                 progress=self._status.progress,
@@ -183,11 +185,30 @@ class EffectController:
         """Whether something that will be written is being computed."""
         return self._session.is_writing
 
-    def new_roi(self) -> None:
-        """Let the user place an ROI."""
-        node = start_placing_roi()
-        self._effect.setNodeReference("ROI", node)
-        self.nodes_changed()
+    def new_roi(self, class_name: str = ROI_CLASS) -> None:
+        """Let the user place an ROI, or another markup of `SOURCE_CLASSES`."""
+        self._choose_roi(start_placing_roi(class_name))
+
+    def roi_around_segment(self) -> None:
+        """Put an ROI around the selected segment, and choose it."""
+        try:
+            nodes = self._nodes()
+            if nodes is None:
+                raise InvalidPromptError("Choose a source volume, a segmentation and a segment first.")
+            self._choose_roi(add_roi_around_segment(nodes.segmentation, nodes.segment_id, self.settings().margin_mm))
+            self._status.say(_("The ROI is in place. Choose what to apply it to, and click Apply."))
+        except MedSAMSegmentError as error:
+            self.show_error(error)
+
+    def grow(self) -> None:
+        """Continue the selected segment on the slices beside it."""
+        try:
+            if not self._effect.confirmCurrentSegmentVisible():
+                return
+            self._session.grow()
+            self._status.begin()
+        except MedSAMSegmentError as error:
+            self.show_error(error)
 
     def apply(self) -> None:
         """Segment the chosen ROIs."""
@@ -225,6 +246,10 @@ class EffectController:
             self._status.begin()
         except MedSAMSegmentError as error:
             self.show_error(error)
+
+    def _choose_roi(self, node: Any) -> None:
+        self._effect.setNodeReference("ROI", node)
+        self.nodes_changed()
 
     # Handles of ROIs
 
@@ -269,6 +294,10 @@ class EffectController:
         self._previews.hide()
         self._pose_before_drag = None
         self._status.written(written)
+
+    def _grown(self, growth: Growth) -> None:
+        self._previews.hide()
+        self._status.grown(growth)
 
     def _previewed(self, answer: PromptAnswer) -> None:
         from MedSAMSegmentSlicer.mask_outline import outline_ras

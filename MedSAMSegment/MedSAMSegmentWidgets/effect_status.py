@@ -14,6 +14,7 @@ from MedSAMSegmentSlicer.roi_job import doubtful_slice
 from MedSAMSegmentSlicer.status_text import engine_text, what_is_missing
 
 if TYPE_CHECKING:
+    from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.prompt_work import PromptAnswer
     from MedSAMSegmentWidgets.effect_panel import EffectPanel
 
@@ -106,6 +107,24 @@ class EffectStatus:
             text = _("No voxel changed: the masking settings or the segment itself cover all of the mask.")
         self.say(text)
 
+    def grown(self, growth: Growth) -> None:
+        """A segment was continued on the slices beside it."""
+        self._panel.review.show([(_("Grown"), doubtful_slice(each)) for each in growth.slices if each.is_doubtful])
+        if not growth.slices:
+            self.say(
+                _(
+                    "The segment ends here: the model found nothing of it on the next slices. Check its outermost "
+                    "slices, or draw a box on the next one."
+                )
+            )
+            return
+        self._panel.confidence.text = f"{sum(each.confidence for each in growth.slices) / len(growth.slices):.2f}"
+        voxels = growth.block.voxel_count if growth.block is not None else 0
+        text = _("Grown by {slices} slices ({voxels} voxels).").format(slices=len(growth.slices), voxels=voxels)
+        if growth.ended_below or growth.ended_above:
+            text += " " + _("The structure, or the image, ends there.")
+        self.say(text)
+
     def answer(self, answer: PromptAnswer, confidence: float | None = None) -> None:
         """What the model answered and saw."""
         from MedSAMSegmentSlicer.thumbnail import thumbnail_ppm
@@ -113,9 +132,9 @@ class EffectStatus:
         self._panel.confidence.text = f"{answer.predicted_iou if confidence is None else confidence:.2f}"
         if not answer.slices:
             return
-        self._panel.show_picture(thumbnail_ppm(answer.slices[len(answer.slices) // 2]))
+        self._panel.advanced.show_picture(thumbnail_ppm(answer.slices[len(answer.slices) // 2]))
         if answer.window is not None:
-            self._panel.thumbnail.setToolTip(
+            self._panel.advanced.thumbnail.setToolTip(
                 _("Window {rule}: level {level:g}, width {width:g}").format(
                     rule=answer.window.rule, level=answer.window.level, width=answer.window.width
                 )

@@ -19,6 +19,20 @@ def is_placing_roi(interaction_node: Any) -> bool:
     )
 
 
+def add_roi_around_segment(segmentation: Any, segment_id: str, margin_mm: float) -> Any:
+    """Add an ROI around what is in a segment; the ROI.
+
+    Raises:
+        InvalidPromptError: the segment is empty.
+    """
+    from MedSAMSegmentSlicer.roi_nodes import add_roi_node
+    from MedSAMSegmentSlicer.roi_sources import roi_from_segment
+
+    node = add_roi_node(slicer.mrmlScene, roi_from_segment(segmentation, segment_id, margin_mm))
+    _show_handles(node.GetDisplayNode())
+    return node
+
+
 def start_placing_roi(class_name: str = ROI_CLASS) -> Any:
     """Add a markup to the scene and let the user's next clicks place it; the markup.
 
@@ -27,14 +41,10 @@ def start_placing_roi(class_name: str = ROI_CLASS) -> Any:
     """
     node = slicer.mrmlScene.AddNewNodeByClass(class_name, slicer.mrmlScene.GenerateUniqueName(_("Structure")))
     node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetFillVisibility(False)
     if class_name == ROI_CLASS:
-        display.SetHandlesInteractive(True)
-        # Its rings would lie over the structure, and take the drags of boxes. The module Markups shows them.
-        display.SetRotationHandleVisibility(False)
-        display.SetTranslationHandleVisibility(True)
-        display.SetScaleHandleVisibility(True)
+        _show_handles(node.GetDisplayNode())
+    else:
+        node.GetDisplayNode().SetFillVisibility(False)
     selection = slicer.app.applicationLogic().GetSelectionNode()
     selection.SetReferenceActivePlaceNodeClassName(class_name)
     selection.SetActivePlaceNodeID(node.GetID())
@@ -42,3 +52,12 @@ def start_placing_roi(class_name: str = ROI_CLASS) -> Any:
     interaction.SetPlaceModePersistence(0)
     interaction.SetCurrentInteractionMode(interaction.Place)
     return node
+
+
+def _show_handles(display: Any) -> None:
+    display.SetFillVisibility(False)
+    display.SetHandlesInteractive(True)
+    # Its rings would lie over the structure, and take the drags of boxes. The module Markups shows them.
+    display.SetRotationHandleVisibility(False)
+    display.SetTranslationHandleVisibility(True)
+    display.SetScaleHandleVisibility(True)

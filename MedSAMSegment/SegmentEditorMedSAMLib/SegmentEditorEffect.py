@@ -44,7 +44,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         self.panel.on(self.panel.apply, "clicked()", self.onApply)
         self.panel.on(self.panel.revert, "clicked()", self.onRevert)
         self.panel.on(self.panel.cancel, "clicked()", self.onCancel)
-        self.panel.on(self.panel.new_roi, "clicked()", self.onNewRoi)
+        self.panel.new_roi.chosen = self.onNewRoi
+        self.panel.on(self.panel.segment.roi_around, "clicked()", self.onRoiAroundSegment)
+        self.panel.on(self.panel.segment.grow, "clicked()", self.onGrow)
         self.panel.on(self.panel.set_up_button, "clicked()", self.onSetUp)
         self.panel.on(self.panel.roi, "currentNodeChanged(vtkMRMLNode*)", self.onRoiChanged)
         self.panel.on(self.panel.more_rois, "checkedNodesChanged()", self.onCheckedRoisChanged)
@@ -121,9 +123,17 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.controller is not None:
             self.controller.cancel()
 
-    def onNewRoi(self):
+    def onNewRoi(self, className):
         if self.controller is not None:
-            self.controller.new_roi()
+            self.controller.new_roi(className)
+
+    def onRoiAroundSegment(self):
+        if self.controller is not None:
+            self.controller.roi_around_segment()
+
+    def onGrow(self):
+        if self.controller is not None:
+            self.controller.grow()
 
     def onSetUp(self):
         from slicer.util import selectModule

@@ -174,7 +174,7 @@ def test_confidence_and_what_the_model_saw_are_shown(workplace):
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
     assert workplace.effect.panel.confidence.text == "0.90"
-    assert workplace.effect.panel.thumbnail.pixmap is not None
+    assert workplace.effect.panel.advanced.thumbnail.pixmap is not None
 
 
 def test_a_segmentation_under_a_transform_of_its_own_gets_the_voxels_in_the_right_place(workplace):

@@ -81,19 +81,19 @@ def test_parameters_are_in_the_scene_and_come_back_into_the_widgets(workplace):
     effect.setParameter("FillHoles", 1)
     effect.setParameter("SmoothingMm", 2.5)
     panel = workplace.effect.panel
-    assert panel.threshold.value == 0.75
+    assert panel.advanced.threshold.value == 0.75
     assert panel.mode.currentData == "subtract"
-    assert panel.fill_holes.checked
-    assert panel.smoothing.value == 2.5
+    assert panel.advanced.fill_holes.checked
+    assert panel.advanced.smoothing.value == 2.5
 
 
 def test_what_the_user_chooses_is_stored_in_the_scene(workplace):
     panel = workplace.effect.panel
-    panel.keep_largest.click()
+    panel.advanced.keep_largest.click()
     assert workplace.scripted_effect.parameter("KeepLargest") == "1"
-    panel.threshold.value = 0.25
+    panel.advanced.threshold.value = 0.25
     assert float(workplace.scripted_effect.parameter("Threshold")) == 0.25
-    panel.keep_largest.click()
+    panel.advanced.keep_largest.click()
     assert workplace.scripted_effect.parameter("KeepLargest") == "0"
 
 

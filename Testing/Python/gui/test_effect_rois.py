@@ -189,7 +189,7 @@ def test_a_press_on_an_roi_handle_is_left_to_the_markup(workplace, roi, monkeypa
 
 
 def test_new_roi_is_placed_with_the_mouse_while_the_effect_stays_active(workplace):
-    workplace.effect.panel.new_roi.click()
+    workplace.effect.panel.new_roi.button.click()
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.Place
     workplace.effect.interactionNodeModified(interaction)

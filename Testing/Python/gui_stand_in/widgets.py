@@ -134,6 +134,8 @@ class _NodeComboBox(Signals, QtWidgets.QComboBox):
     def setCurrentNode(self, node: Any) -> None:
         if isinstance(node, str):
             node = self._scene.GetNodeByID(node) if self._scene is not None else None
+        if node is not None and node not in self.nodes():
+            node = None
         if node is not self._current:
             self._current = node
             self.announce("currentNodeChanged(vtkMRMLNode*)", node)
