@@ -303,7 +303,14 @@ class EffectSession:
         self.forget_box()
         self._make_room()
         start_growth_job(
-            self._engine, self._write_key, self._writer, job, self._events.grown, self._events.failed, self._told
+            self._engine,
+            self._write_key,
+            self._writer,
+            job,
+            self._events.grown,
+            self._events.failed,
+            self._told,
+            wanted=lambda: self._events.nodes() == nodes,
         )
 
     def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:

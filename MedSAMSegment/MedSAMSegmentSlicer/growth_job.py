@@ -51,6 +51,7 @@ def start_growth_job(
     done: Callable[[Growth], None],
     failed: Callable[[Exception], None],
     progress: Callable[[int, int, str], None] | None = None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> None:
     """Add to a segment what the model finds of it on the next slices: one undo state, none if nothing is found.
 
@@ -64,6 +65,7 @@ def start_growth_job(
         done: called after the new slices were written.
         failed: called with what went wrong.
         progress: told thousandths that are done.
+        wanted: asked before anything is written; nothing is, and nobody is told, if it is not.
 
     Raises:
         InvalidPromptError: the segment is empty.
@@ -94,7 +96,7 @@ def start_growth_job(
 
     def write(growth: Growth) -> None:
         try:
-            if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None:
+            if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None or not wanted():
                 return
             if growth.block is not None:
                 writer.write([SegmentEdit(job.segment_id, growth.block)])
