@@ -15,7 +15,7 @@ class BrightInBox:
     device = "cpu"
     precision = "float32"
 
-    def encode(self, slices_u8: Any) -> list[Any]:
+    def encode(self, slices_u8: Any, *, cancelled: Any = None) -> list[Any]:
         """See `SegmentationModel.encode`."""
         import numpy as np
 

@@ -81,7 +81,7 @@ class Segmenter:
             images: what the model shall see.
             batch_size: how many slices go to the model between two looks at ``cancelled``.
             progress: told how many of how many new slices are done.
-            cancelled: asked between batches.
+            cancelled: asked between batches, and in the middle of them as often as the model can.
 
         Raises:
             CancelledError: ``cancelled`` said so; what was encoded stays in the cache.
@@ -95,7 +95,7 @@ class Segmenter:
             if cancelled is not None and cancelled():
                 raise CancelledError("Cancelled. Nothing was written.")
             batch = todo[start : start + batch_size]
-            embeddings = self.model.encode([image.pixels_u8 for _, image in batch])
+            embeddings = self.model.encode([image.pixels_u8 for _, image in batch], cancelled=cancelled)
             for (key, _), embedding in zip(batch, embeddings, strict=True):
                 # Before its first use: an answer must not depend on whether the cache had the slice.
                 found[key] = embedding.compact()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from MedSAMSegmentLib.errors import DeviceError
+from MedSAMSegmentLib.models.interruption import Interruption
 from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
@@ -51,6 +52,7 @@ class EncoderModel:
         bytes_per_slice: int,
     ) -> None:
         self.encoder = encoder
+        self._interruption = Interruption(encoder)
         self._decoder = decoder
         self.preprocessing = preprocessing
         self._identity = identity
@@ -70,7 +72,9 @@ class EncoderModel:
     def precision(self) -> str:
         return self._precision
 
-    def encode(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+    def encode(
+        self, slices_u8: Sequence[npt.NDArray[np.uint8]], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Embedding]:
         """See `SegmentationModel.encode`."""
         embeddings: list[Embedding] = []
         batch_size = self._batch_size()
@@ -78,7 +82,8 @@ class EncoderModel:
         while start < len(slices_u8):
             batch = slices_u8[start : start + batch_size]
             try:
-                values = self._encode_batch(batch)
+                with self._interruption.when(cancelled):
+                    values = self._encode_batch(batch)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise

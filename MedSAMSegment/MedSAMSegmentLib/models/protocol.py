@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,10 +85,17 @@ class SegmentationModel(Protocol):
         """``float32``, ``bfloat16`` or ``float16``: of the encoder."""
         ...
 
-    def encode(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+    def encode(
+        self, slices_u8: Sequence[npt.NDArray[np.uint8]], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Embedding]:
         """Encode slices, each (H, W) or (H, W, 3) uint8 after windowing; batched as far as memory allows.
 
+        Args:
+            slices_u8: what the model shall see.
+            cancelled: asked in the middle of the computation as often as the model can.
+
         Raises:
+            CancelledError: ``cancelled`` said so.
             DeviceError: the device's memory does not hold even a single slice.
         """
         ...

@@ -100,3 +100,10 @@ def test_weights_with_a_tensor_too_many_or_of_another_shape_are_refused() -> Non
     with pytest.raises(WeightsError, match=r"neck\.narrow\.weight"):
         weights = lite_medsam_state_dict() | {"image_encoder.neck.0.weight": torch.zeros(256, 300, 1, 1)}
         LiteMedSam.from_state_dict(weights, IDENTITY, "cpu", "float32")
+
+
+def test_a_pass_can_be_given_up_in_many_places() -> None:
+    asked: list[None] = []
+    lite_medsam().encode([np.zeros((64, 64), dtype=np.uint8)], cancelled=lambda: bool(asked.append(None)))
+    # A second's pass, in parts of less than a tenth: the patches' two layers, twelve blocks and what is between them.
+    assert len(asked) >= 14

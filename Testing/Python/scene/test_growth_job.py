@@ -72,7 +72,7 @@ def test_cancelling_writes_nothing(desk, writer, segment_id):
     outcomes = []
 
     class Cancelling(ThresholdModel):
-        def encode(self, slices):
+        def encode(self, slices, *, cancelled=None):
             wanted.wait()  # until somebody cancels
             return super().encode(slices)
 

@@ -82,7 +82,7 @@ class _Gate(ThresholdModel):
         super().__init__()
         self.entered, self.let_go = threading.Event(), threading.Event()
 
-    def encode(self, slices_u8):
+    def encode(self, slices_u8, *, cancelled=None):
         self.entered.set()
         assert self.let_go.wait(10)
         return super().encode(slices_u8)

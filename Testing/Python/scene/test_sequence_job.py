@@ -180,7 +180,7 @@ def test_cancelling_leaves_the_scene_as_it_was(scene, perfusion, roi):
     begun, wanted = threading.Event(), threading.Event()
 
     class Waiting(ThresholdModel):
-        def encode(self, slices):
+        def encode(self, slices, *, cancelled=None):
             begun.set()
             wanted.wait()
             return super().encode(slices)

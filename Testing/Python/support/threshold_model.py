@@ -5,7 +5,7 @@ Deterministic and exact, so that what surrounds a model can be tested against sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,9 @@ class ThresholdModel:
         self.decoded: list[int] = []
         self._predicted_iou = predicted_iou
 
-    def encode(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> list[Embedding]:
+    def encode(
+        self, slices_u8: Sequence[npt.NDArray[np.uint8]], *, cancelled: Callable[[], bool] | None = None
+    ) -> list[Embedding]:
         self.encoded.extend(slices_u8)
         grey = [pixels if pixels.ndim == 2 else pixels.mean(axis=2) for pixels in slices_u8]
         return [Embedding(pixels.astype(np.float32), pixels.shape[:2]) for pixels in grey]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from MedSAMSegmentLib.errors import DeviceError, InvalidPromptError
+from MedSAMSegmentLib.errors import CancelledError, DeviceError, InvalidPromptError
 from MedSAMSegmentLib.models.preprocessing import MedSamPreprocessing, SamPreprocessing
 from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.models.relative_attention import RelativeAttention, replace_attention
@@ -169,3 +169,12 @@ def test_reduced_precision_halves_the_embedding_and_barely_moves_the_logits() ->
     assert reduced_logits.dtype == np.float32
     # bfloat16 has 8 bits: a few hundredths of the range after some layers.
     assert np.abs(exact_logits - reduced_logits).max() < 0.1 * np.ptp(exact_logits)
+
+
+def test_a_pass_can_be_given_up_and_the_next_one_is_as_ever():
+    model, asked = tiny_sam_vit(), []
+    (expected,) = model.encode([SLICE])
+    with pytest.raises(CancelledError):
+        model.encode([SLICE], cancelled=lambda: len(asked) == 1 or asked.append(None))
+    (again,) = model.encode([SLICE], cancelled=lambda: False)
+    torch.testing.assert_close(again.values, expected.values, rtol=0, atol=0)

@@ -117,7 +117,7 @@ def test_of_several_candidates_the_one_of_highest_predicted_iou_is_taken():
 
 def test_embeddings_are_kept_with_two_bytes_a_value_and_used_as_they_are_kept() -> None:
     class Exact(ThresholdModel):
-        def encode(self, slices_u8):
+        def encode(self, slices_u8, *, cancelled=None):
             return [Embedding(torch.rand(4, 8, 8), pixels.shape) for pixels in slices_u8]
 
     segmenter = Segmenter(Exact())
