@@ -13,7 +13,8 @@ from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import load_descriptions
 from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
-from MedSAMSegmentSlicer.roi_selection import rois_of_scene
+from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult, browser_of
+from MedSAMSegmentSlicer.sequence_job import start_sequence_job
 from MedSAMSegmentSlicer.status_text import error_text, what_is_missing
 from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
@@ -21,8 +22,9 @@ from MedSAMSegmentWidgets.connections import Connections
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.models_section import JOB as MODELS_JOB
 from MedSAMSegmentWidgets.models_section import ModelsSection
+from MedSAMSegmentWidgets.module_parameters import show_choices
 from MedSAMSegmentWidgets.results_view import ResultsView
-from MedSAMSegmentWidgets.roi_placement import start_placing_roi
+from MedSAMSegmentWidgets.roi_chooser import RoiChooser
 from MedSAMSegmentWidgets.set_up_section import SetUpSection
 
 JOB = "module segment"
@@ -45,6 +47,7 @@ class ModulePanel:
         self._connections = Connections()
         self._fill_models()
         self.results = ResultsView(ui)
+        self.rois = RoiChooser(ui, self._say)
         self.set_up = SetUpSection(ui, self._engine, self.refresh)
         self.models = ModelsSection(ui, self._engine, self._begin, self._end, self._progress, self._changed)
         ui.tryLabel.text = _(
@@ -54,10 +57,9 @@ class ModulePanel:
             (ui.segmentButton, "clicked()", self.segment),
             (ui.cancelButton, "clicked()", self.cancel),
             (ui.updateButton, "clicked()", self.update_between),
-            (ui.newRoiButton, "clicked()", self._new_roi),
             (ui.tryButton, "clicked()", self.try_it),
-            (ui.allRoisCheckBox, "toggled(bool)", self._all_rois_toggled),
-            (ui.roisSelector, "checkedNodesChanged()", self._rois_checked),
+            (ui.volumeSelector, "currentNodeChanged(vtkMRMLNode*)", self._volume_chosen),
+            (ui.allTimePointsCheckBox, "toggled(bool)", self._volume_chosen),
             (ui.modelComboBox, "activated(int)", self._model_chosen),
         ):
             self._connections.add(widget, signal, slot)
@@ -69,6 +71,7 @@ class ModulePanel:
         self.set_parameter_node(None)
         self._connections.remove_all()
         self.results.close()
+        self.rois.close()
         self.set_up.close()
         self.models.close()
         self._timer.close()
@@ -78,14 +81,16 @@ class ModulePanel:
         if self._parameters is not None:
             self._parameters.disconnectGui(self._gui_tag)
         self._parameters = parameters
+        self.rois.set_parameter_node(parameters)
         if parameters is None:
             return
         self._gui_tag = parameters.connectGui(self._ui)
+        show_choices(self._ui)
         if parameters.volume is None:
             parameters.volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         index = self._ui.modelComboBox.findData(parameters.model or default_choice().model)
         self._ui.modelComboBox.currentIndex = max(0, index)
-        self._all_rois_toggled(parameters.allRois)
+        self._volume_chosen()
 
     def refresh(self) -> None:
         """Look again at what is installed and which models are here."""
@@ -98,23 +103,26 @@ class ModulePanel:
         parameters = self._parameters
         try:
             if parameters is None or parameters.volume is None:
-                self._say(_("Choose a volume."))
+                self._say(_("Choose a volume: load an image, or click Try it."))
                 return
-            rois = rois_of_scene(slicer.mrmlScene) if parameters.allRois else list(parameters.rois)
+            choice = self._choice()
+            missing = what_is_missing(choice)
+            if missing is not None:
+                self._say(missing)
+                return
             job = RoiJob(
                 parameters.volume,
-                tuple(rois),
+                tuple(self.rois.chosen()),
                 parameters.segmentation,
-                self._choice(),
+                choice,
                 parameters.window,
                 parameters.plane,
                 parameters.level,
             )
-            missing = what_is_missing(job.choice)
-            if missing is not None:
-                self._say(missing)
-                return
-            start_roi_job(self._engine, JOB, slicer.mrmlScene, job, self._done, self._failed, self._progress)
+            if parameters.allTimePoints and browser_of(job.volume) is not None:
+                start_sequence_job(self._engine, JOB, job, self._sequence_done, self._failed, self._progress)
+            else:
+                start_roi_job(self._engine, JOB, slicer.mrmlScene, job, self._done, self._failed, self._progress)
             self._begin(_("Segmenting…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -144,11 +152,9 @@ class ModulePanel:
 
             volume, roi = load_sample()
             self._parameters.volume = volume
-            self._parameters.allRois = False
-            self._parameters.rois = [roi]
             self._parameters.segmentation = None
             self._parameters.window = "auto"
-            self._show_rois()
+            self.rois.choose([roi])
             self._ui.segmentSection.collapsed = False
             self.segment()
 
@@ -169,30 +175,12 @@ class ModulePanel:
     def _changed(self) -> None:
         self.set_up.refresh()
 
-    def _new_roi(self) -> None:
-        start_placing_roi()
-
-    def _all_rois_toggled(self, every: bool) -> None:
-        self._ui.roisSelector.enabled = not every
-        self._show_rois()
-
-    def _rois_checked(self) -> None:
-        if self._parameters is not None:
-            self._parameters.rois = list(self._ui.roisSelector.checkedNodes())
-
-    def _show_rois(self) -> None:
-        import qt
-
-        if self._parameters is None:
-            return
-        chosen = list(self._parameters.rois)
-        selector = self._ui.roisSelector
-        was_blocked = selector.blockSignals(True)
-        try:
-            for node in rois_of_scene(slicer.mrmlScene):
-                selector.setCheckState(node, qt.Qt.Checked if node in chosen else qt.Qt.Unchecked)
-        finally:
-            selector.blockSignals(was_blocked)
+    def _volume_chosen(self, *_arguments: Any) -> None:
+        """Offer all time points where there are some; what is made of them is always new."""
+        volume = self._ui.volumeSelector.currentNode()
+        is_sequence = volume is not None and browser_of(volume) is not None
+        self._ui.allTimePointsCheckBox.setVisible(is_sequence)
+        self._ui.segmentationSelector.enabled = not (is_sequence and self._ui.allTimePointsCheckBox.checked)
 
     def _done(self, result: RoiJobResult) -> None:
         if self._parameters is not None:
@@ -203,6 +191,11 @@ class ModulePanel:
         if empty:
             text += " " + _("Nothing was found in {names}.").format(names=", ".join(empty))
         self._end(text)
+        self.set_up.refresh()
+
+    def _sequence_done(self, result: SequenceResult) -> None:
+        self.results.show_sequence(result)
+        self._end(_("Done: the sequence {name} plays along.").format(name=result.sequence.GetName()))
         self.set_up.refresh()
 
     def _failed(self, error: Exception) -> None:
@@ -234,6 +227,8 @@ class ModulePanel:
     def _show_busy(self) -> None:
         busy = self._is_busy()
         self._ui.cancelButton.enabled = busy
+        if bool(self._ui.cancelButton.visible) != busy:
+            self._ui.cancelButton.setVisible(busy)
         self._ui.segmentButton.enabled = not busy
         self._ui.updateButton.enabled = not busy and self.results.result is not None
         if bool(self._ui.progressBar.visible) != busy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedSAMSegmentSlicer.atomic_output import written_whole
-from MedSAMSegmentSlicer.results_table import add_table_node, write_csv
+from MedSAMSegmentSlicer.results_table import TableRow, add_table_node, write_csv
 from MedSAMSegmentSlicer.roi_job import RoiJobResult
+from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult
 from MedSAMSegmentWidgets.connections import Connections
 from MedSAMSegmentWidgets.review_list import ReviewList
 from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
@@ -27,11 +29,9 @@ class ResultsView:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._result: RoiJobResult | None = None
-        set_up_table(ui.resultTable, [_("Segment"), _("mL"), _("mm"), _("Confidence"), _("Voxels")])
+        self._rows: list[TableRow] = []
+        self._segmentation: Any = None
         self._review = ReviewList(ui.reviewTable)
-        tips = (_("Name of the segment"), _("Volume"), _("Largest axial diameter"), _("The model's own estimate"), "")
-        for column, tip in enumerate(tips):
-            ui.resultTable.horizontalHeaderItem(column).setToolTip(tip)
         self._connections = Connections()
         self._connections.add(ui.show3DButton, "clicked()", self._show_3d)
         self._connections.add(ui.reviewTable, "cellClicked(int,int)", self._review.jump)
@@ -41,7 +41,7 @@ class ResultsView:
 
     @property
     def result(self) -> RoiJobResult | None:
-        """What is shown."""
+        """What is shown, if it can be updated after corrections: results of single volumes can."""
         return self._result
 
     def close(self) -> None:
@@ -49,51 +49,76 @@ class ResultsView:
 
     def clear(self) -> None:
         """Nothing was run."""
-        self._result = None
-        fill_table(self._ui.resultTable, [])
-        self._review.show([])
-        self._ui.reviewLabel.text = ""
-        for button in (self._ui.show3DButton, self._ui.tableButton, self._ui.fileButton):
-            button.enabled = False
-        self._ui.updateButton.enabled = False
+        self._show(None, [], [], _("What was segmented is listed here."))
+        self._fill(_("Segment"), [])
 
     def show(self, result: RoiJobResult) -> None:
-        """Show what a run did."""
+        """Show what a run on a volume did."""
+        doubtful = [(row.name, each) for row in result.rows for each in row.doubtful]
+        rows = [row.measured for row in result.rows]
+        self._show(result.segmentation, rows, doubtful, _("In {name}:").format(name=result.segmentation.GetName()))
         self._result = result
-        fill_table(
-            self._ui.resultTable,
-            [
-                [row.name, f"{row.volume_ml:.2f}", f"{row.diameter_mm:.1f}", f"{row.confidence:.2f}", f"{row.voxels}"]
-                for row in result.rows
-            ],
-        )
-        listed = [(row.name, each) for row in result.rows for each in row.doubtful]
-        self._review.show(listed)
-        self._ui.reviewLabel.text = _("Slices to look at: {count}").format(count=len(listed)) if listed else ""
-        for button in (self._ui.show3DButton, self._ui.tableButton, self._ui.fileButton):
-            button.enabled = True
         self._ui.updateButton.enabled = True
+        self._fill(_("Segment"), [[row.name, *_measures(row.measured), f"{row.voxels}"] for row in result.rows])
+
+    def show_sequence(self, result: SequenceResult) -> None:
+        """Show what a run on all time points did."""
+        text = _("In {name}, one for each time point:").format(name=result.sequence.GetName())
+        self._show(result.shown, result.rows, [], text)
+        rows = [[f"{row.segment}, {row.image}", *_measures(row), f"{row.slices}"] for row in result.rows]
+        self._fill(_("Segment, time point"), rows, _("Slices"))
+
+    def _show(self, segmentation: Any, rows: list[TableRow], doubtful: Sequence[Any], text: str) -> None:
+        self._result = None
+        self._segmentation, self._rows = segmentation, rows
+        self._ui.resultLabel.text = text
+        self._review.show(doubtful)
+        self._ui.reviewLabel.text = _("Slices to look at: {count}").format(count=len(doubtful)) if doubtful else ""
+        self._ui.reviewLabel.setVisible(bool(doubtful))
+        for button in (self._ui.show3DButton, self._ui.tableButton, self._ui.fileButton):
+            button.enabled = bool(rows)
+        self._ui.updateButton.enabled = False
+
+    def _fill(self, first: str, rows: list[list[str]], last: str = "") -> None:
+        headers = [first, _("mL"), _("mm"), _("Confidence"), last or _("Voxels")]
+        tips = (
+            "",
+            _("Volume of the segment"),
+            _("Largest axial diameter"),
+            _("Estimate of the overlap with the true structure, 0 to 1"),
+            "",
+        )
+        set_up_table(self._ui.resultTable, headers)
+        for column, tip in enumerate(tips):
+            self._ui.resultTable.horizontalHeaderItem(column).setToolTip(tip)
+        fill_table(self._ui.resultTable, rows)
 
     def _show_3d(self) -> None:
-        if self._result is None or self._result.segmentation.GetScene() is None:
+        segmentation = self._segmentation
+        if segmentation is None or segmentation.GetScene() is None:
+            self._ui.resultLabel.text = _("The segmentation is not in the scene any more. Segment again.")
             return
-        segmentation = self._result.segmentation
         segmentation.CreateClosedSurfaceRepresentation()
         display = segmentation.GetDisplayNode()
         display.SetVisibility3D(True)
         display.SetPreferredDisplayRepresentationName3D(
             slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
         )
+        layout = slicer.app.layoutManager()
+        if layout is not None and layout.threeDViewCount > 0:
+            layout.threeDWidget(0).threeDView().resetFocalPoint()
 
     def _to_table(self) -> None:
         """The result table as a node of the scene."""
-        if self._result is not None:
-            rows = [row.measured for row in self._result.rows]
-            add_table_node(slicer.mrmlScene, rows, _("MedSAM results"))
+        if self._rows:
+            node = add_table_node(slicer.mrmlScene, self._rows, _("MedSAM results"))
+            self._ui.resultLabel.text = _("The table {name} is in the scene: module Tables.").format(
+                name=node.GetName()
+            )
 
     def _to_file(self) -> None:
         """The result table as a file."""
-        if self._result is None:
+        if not self._rows:
             return
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Results"), "results.csv", "CSV (*.csv)")
         if path:
@@ -101,7 +126,11 @@ class ResultsView:
 
     def write(self, path: Path) -> None:
         """Write the result table, whole or not at all."""
-        if self._result is not None:
-            rows = [row.measured for row in self._result.rows]
-            with slicer.util.tryWithErrorDisplay(_("The results cannot be saved.")), written_whole(path) as (beside,):
-                write_csv(rows, beside)
+        with slicer.util.tryWithErrorDisplay(_("The results cannot be saved.")):
+            with written_whole(path) as (beside,):
+                write_csv(self._rows, beside)
+            self._ui.resultLabel.text = _("Saved as {path}.").format(path=path)
+
+
+def _measures(row: TableRow) -> list[str]:
+    return [f"{row.volume_ml:.2f}", f"{row.diameter_mm:.1f}", f"{row.confidence:.2f}"]

@@ -44,6 +44,7 @@ class SetUpSection:
         self._connections.add(ui.installButton, "clicked()", self._install)
         self._connections.add(ui.deviceComboBox, "activated(int)", self._chosen)
         self._connections.add(ui.precisionComboBox, "activated(int)", self._chosen)
+        ui.setUpSection.collapsed = True
         self.refresh()
 
     def close(self) -> None:
@@ -73,7 +74,8 @@ class SetUpSection:
             lines.append(_("The extension PyTorch is not installed: get it with the Extensions Manager first."))
         self._ui.setUpLabel.text = "\n".join(lines)
         self._ui.installButton.enabled = not is_complete
-        self._ui.setUpSection.collapsed = is_complete
+        if not is_complete:
+            self._ui.setUpSection.collapsed = False
 
     def _install(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("Installation failed."), waitCursor=True):

@@ -195,3 +195,134 @@ def test_results_go_into_a_table_of_the_scene_and_into_a_file(widget, workplace,
     lines = file.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 2
     assert "Brick" in lines[1]
+
+
+# More ways in
+
+
+def test_a_line_that_is_checked_becomes_a_segment_named_after_it(widget, workplace):
+    import qt
+    import vtk
+
+    line = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", "Lesion")
+    line.CreateDefaultDisplayNodes()
+    for i in (29.5, 59.5):
+        line.AddControlPoint(vtk.vtkVector3d(*workplace.ras(i, 29.5, 3)))
+    widget.ui.segmentButton.click()
+    assert "uncheck All ROIs and check a line" in widget.ui.statusLabel.text
+    widget.ui.allRoisCheckBox.checked = False
+    widget.ui.roisSelector.setCheckState(line, qt.Qt.Checked)
+    _run(widget, workplace)
+    assert widget.ui.resultTable.item(0, 0).text() == "Lesion"
+    assert float(widget.ui.resultTable.item(0, 1).text()) > 1.0
+
+
+def test_no_checked_roi_is_said_so(widget, workplace, roi):
+    widget.ui.allRoisCheckBox.checked = False
+    widget.ui.segmentButton.click()
+    assert "No ROI is checked" in widget.ui.statusLabel.text
+
+
+def test_rois_are_placed_around_the_segments_of_a_segmentation(widget, workplace):
+    from MedSAMSegmentSlicer.roi_selection import rois_of_scene
+
+    widget.ui.aroundButton.click()
+    assert "Choose a segmentation" in widget.ui.statusLabel.text
+    widget.ui.segmentationSelector.setCurrentNode(workplace.segmentation)
+    widget.ui.aroundButton.click()
+    assert "are empty" in widget.ui.statusLabel.text
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    widget.ui.marginSpinBox.value = 4.0
+    widget.ui.aroundButton.click()
+    (roi,) = rois_of_scene(slicer.mrmlScene)
+    # 30 × 20 voxels of 1 mm on one layer of 2 mm, and 4 mm on either side.
+    assert sorted(roi.GetSize()) == pytest.approx([10.0, 28.0, 38.0])
+    assert list(widget.ui.roisSelector.checkedNodes()) == [roi]
+    assert not widget.ui.allRoisCheckBox.checked
+
+
+def test_the_choices_are_shown_in_words(widget):
+    for combo in (widget.ui.planeComboBox, widget.ui.windowComboBox, widget.ui.levelComboBox):
+        assert combo.itemText(0) == "Automatic"
+    assert widget.ui.planeComboBox.itemText(1) == "Axial"
+
+
+# Time points
+
+
+@pytest.fixture
+def perfusion(workplace):
+    """The volume node in which a browser shows three time points of the brick: as it is, twice as bright, absent."""
+    import slicer.util
+
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("s")
+    for time, factor in (("0", 1), ("1.5", 2), ("3", 1)):
+        voxels = slicer.util.arrayFromVolume(workplace.volume) * factor
+        frame = slicer.mrmlScene.CopyNode(workplace.volume)
+        slicer.util.updateVolumeFromArray(frame, voxels)
+        sequence.SetDataNodeAtValue(frame, time)
+        slicer.mrmlScene.RemoveNode(frame)
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Player")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    logic = slicer.modules.sequences.logic()
+    logic.UpdateProxyNodesFromSequences(browser)
+    shown = browser.GetProxyNode(sequence)
+    yield shown, browser, logic
+    slicer.mrmlScene.RemoveNode(browser)
+
+
+def test_all_time_points_are_offered_only_for_a_volume_that_shows_a_sequence(widget, workplace, perfusion):
+    shown, _browser, _logic = perfusion
+    widget.ui.volumeSelector.setCurrentNode(workplace.volume)
+    assert widget.ui.allTimePointsCheckBox.isHidden()
+    widget.ui.volumeSelector.setCurrentNode(shown)
+    assert not widget.ui.allTimePointsCheckBox.isHidden()
+    assert widget.ui.segmentationSelector.enabled
+    widget.ui.allTimePointsCheckBox.checked = True
+    assert not widget.ui.segmentationSelector.enabled  # what is made of all time points is always new
+
+
+def _run_all_time_points(widget, shown):
+    widget.ui.volumeSelector.setCurrentNode(shown)
+    widget.ui.allTimePointsCheckBox.checked = True
+    widget.ui.windowComboBox.currentIndex = 0
+    widget.ui.segmentButton.click()
+
+
+def test_all_time_points_become_a_sequence_of_segmentations_that_plays_along(widget, workplace, roi, perfusion):
+    from MedSAMSegmentSlicer.segment_block import segment_block
+
+    shown, browser, logic = perfusion
+    _run_all_time_points(widget, shown)
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    result = slicer.mrmlScene.GetFirstNodeByName("Perfusion segmentation")
+    assert result.GetNumberOfDataNodes() == 3
+    assert result.GetIndexUnit() == "s"
+    segmentation = browser.GetProxyNode(result)
+    segment = segmentation.GetSegmentation().GetSegmentIdBySegmentName("Brick")
+    for n in range(3):
+        browser.SetSelectedItemNumber(n)
+        logic.UpdateProxyNodesFromSequences(browser)
+        assert segment_block(segmentation, segment).voxel_count > 1000
+    table = widget.ui.resultTable
+    assert [table.item(n, 0).text() for n in range(table.rowCount)] == [
+        "Brick, Perfusion 0", "Brick, Perfusion 1.5", "Brick, Perfusion 3",
+    ]  # fmt: skip
+    assert "plays along" in widget.ui.statusLabel.text
+    assert not widget.ui.updateButton.enabled
+    widget.ui.tableButton.click()
+    assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows() == 3
+
+
+def test_all_time_points_can_be_cancelled_and_nothing_is_written_then(widget, workplace, roi, perfusion):
+    shown, _browser, _logic = perfusion
+    before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode")
+    _run_all_time_points(widget, shown)
+    assert widget.ui.cancelButton.enabled
+    widget.ui.cancelButton.click()
+    workplace.run_events(0.3)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == before
+    assert "Cancelled" in widget.ui.statusLabel.text

@@ -90,7 +90,8 @@ def _set_up_scene(slicer: Any) -> None:
     logic = slicer.vtkMRMLApplicationLogic()
     logic.SetMRMLScene(scene)
     markups, segmentations = slicer.vtkSlicerMarkupsLogic(), slicer.vtkSlicerSegmentationsModuleLogic()
-    for module_logic in (markups, segmentations):
+    sequences = slicer.vtkSlicerSequencesLogic()
+    for module_logic in (markups, segmentations, sequences):
         module_logic.SetMRMLApplicationLogic(logic)
         module_logic.SetMRMLScene(scene)
     slicer.mrmlScene = scene
@@ -99,6 +100,7 @@ def _set_up_scene(slicer: Any) -> None:
     slicer.modules = types.SimpleNamespace(
         markups=types.SimpleNamespace(logic=lambda: markups),
         segmentations=types.SimpleNamespace(logic=lambda: segmentations),
+        sequences=types.SimpleNamespace(logic=lambda: sequences),
         medsamsegment=types.SimpleNamespace(path=str(MODULE_FILE)),
     )
 

@@ -94,6 +94,9 @@ def _connect(self: Any, widget: Any, name: str) -> tuple[Any, str, Any]:
             widget.addItem(choice)
         widget.currentIndex = choices.index(getattr(self, name))
         signal, read = "currentIndexChanged(int)", lambda: choices[widget.currentIndex]
+    elif kind == "QDoubleSpinBox":
+        widget.value = getattr(self, name)
+        signal, read = "valueChanged(double)", lambda: widget.value
     elif kind == "qMRMLNodeComboBox":
         widget.setCurrentNode(getattr(self, name))
         signal, read = "currentNodeChanged(vtkMRMLNode*)", widget.currentNode

@@ -6,6 +6,7 @@ import types
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
+from shiboken6 import isValid
 
 from gui_stand_in.strict_qt import Signals, strict
 
@@ -121,6 +122,8 @@ class _NodeComboBox(Signals, QtWidgets.QComboBox):
         return [node for node in found if not node.GetHideFromEditors()]
 
     def _follow(self) -> None:
+        if not isValid(self):
+            return  # Qt has deleted it with its parent, and the scene does not know
         nodes = self.nodes()
         self._checked = [node for node in self._checked if node in nodes]
         if self._current is not None and self._current not in nodes:
