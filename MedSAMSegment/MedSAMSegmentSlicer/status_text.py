@@ -27,15 +27,26 @@ def what_is_missing(choice: ModelChoice) -> str | None:
     missing = missing_packages()
     if missing:
         names = ", ".join(package.name for package in missing)
-        return f"Needs set-up: {names} not installed. Click Set up."
+        return (
+            f"Needs set-up: {names} not installed. In the module MedSAM Segment, section Set up, click Install what is "
+            "missing."
+        )
+    if weights_are_missing(choice):
+        return (
+            f"Needs set-up: the weights of {model_title(choice.model)} are not on this computer. In the module MedSAM "
+            "Segment, section Models, click Download or Import file."
+        )
+    return None
+
+
+def weights_are_missing(choice: ModelChoice) -> bool:
+    """Whether a model's weights are known not to be on this computer."""
     description = load_descriptions().get(choice.model)
     if description is None or not isinstance(description.source, WheelSource):
-        return None  # to look into the hub's cache takes an import of half a second: loading does it, in the thread
+        return False  # to look into the hub's cache takes an import of half a second: loading does it, in the thread
     from MedSAMSegmentLib.models.weights import find_weights
 
-    if find_weights(description) is None:
-        return f"Needs set-up: the weights of {description.title} are not on this computer. Click Set up."
-    return None
+    return find_weights(description) is None
 
 
 def engine_text(state: EngineState, choice: ModelChoice) -> str:

@@ -54,6 +54,7 @@ class AdvancedOptions:
             qt.QDoubleSpinBox, "smoothingSpinBox", _("Radius of a median filter"), maximum=20.0, step=0.5, suffix=" mm"
         )
         self.smoothing.specialValueText = _("off")
+        self.smoothing.decimals = 1
         layout.addRow(_("Smoothing:"), self.smoothing)
         self.level = combo_box(
             "levelComboBox",

@@ -17,6 +17,7 @@ from MedSAMSegmentWidgets.named_widgets import button, choose_quietly, combo_box
 from MedSAMSegmentWidgets.review_list import ReviewList
 from MedSAMSegmentWidgets.roi_button import RoiButton
 from MedSAMSegmentWidgets.segment_options import SegmentOptions
+from MedSAMSegmentWidgets.wrapping_label import WrappingLabel
 
 
 class EffectPanel:
@@ -32,7 +33,7 @@ class EffectPanel:
         self._connections = Connections()
 
         self.status = named(qt.QLabel(), "statusLabel")
-        self.status.wordWrap = True
+        self.status_text = WrappingLabel(self.status)
         self.status.textInteractionFlags = qt.Qt.TextSelectableByMouse
         self.set_up_button = button("setUpButton", _("Set up…"), _("Open the module MedSAM Segment"))
         scripted_effect.addOptionsWidget(row(self.status, self.set_up_button, stretch=self.status))
@@ -140,6 +141,7 @@ class EffectPanel:
     def close(self) -> None:
         """Cut every connection, so that Qt can delete the widgets and Python this object."""
         self._connections.remove_all()
+        self.status_text.close()
         self.new_roi.close()
 
     def _option_changed(self, *_: Any) -> None:

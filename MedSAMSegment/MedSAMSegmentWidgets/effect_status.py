@@ -159,8 +159,7 @@ class EffectStatus:
             text = missing
         else:
             text = f"{model} {self._message}".rstrip()
-        if self._panel.status.text != text:
-            self._panel.status.text = text
+        self._panel.status_text.show(text)
         needs_set_up = missing is not None or self._engine.state.phase == "failed"
         if bool(self._panel.set_up_button.visible) != needs_set_up:
             self._panel.set_up_button.setVisible(needs_set_up)

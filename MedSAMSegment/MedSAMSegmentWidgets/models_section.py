@@ -92,10 +92,11 @@ class ModelsSection:
         self.refresh()
 
     def _state(self, model: ModelDescription) -> str:
-        from MedSAMSegmentLib.models.weights import weights_status
+        from MedSAMSegmentLib.models.weights import WeightsState, weights_status
 
         try:
-            return str(weights_status(model).state.value)
+            state = weights_status(model).state
+            return _("missing") if state is WeightsState.MISSING else str(state.value)
         except MedSAMSegmentError as error:
             return str(error)
 

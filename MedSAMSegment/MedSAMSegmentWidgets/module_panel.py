@@ -15,7 +15,7 @@ from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
 from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult, browser_of
 from MedSAMSegmentSlicer.sequence_job import start_sequence_job
-from MedSAMSegmentSlicer.status_text import error_text, what_is_missing
+from MedSAMSegmentSlicer.status_text import error_text, weights_are_missing, what_is_missing
 from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
 from MedSAMSegmentWidgets.connections import Connections
@@ -95,8 +95,10 @@ class ModulePanel:
     def refresh(self) -> None:
         """Look again at what is installed and which models are here."""
         self.set_up.refresh()
+        if weights_are_missing(self._choice()):
+            self._ui.modelsSection.collapsed = False
         self.models.refresh()
-        self._say(what_is_missing(self._choice()) or "")
+        self._say_ready()
 
     def segment(self) -> None:
         """Segment the chosen ROIs."""
@@ -170,10 +172,13 @@ class ModulePanel:
     def _model_chosen(self, _index: int) -> None:
         if self._parameters is not None:
             self._parameters.model = self._ui.modelComboBox.currentData
-        self._say(what_is_missing(self._choice()) or "")
+        self._say_ready()
 
     def _changed(self) -> None:
         self.set_up.refresh()
+        index = self._ui.modelComboBox.findData(default_choice().model)
+        if self._parameters is not None and not self._parameters.model:
+            self._ui.modelComboBox.currentIndex = max(0, index)
 
     def _volume_chosen(self, *_arguments: Any) -> None:
         """Offer all time points where there are some; what is made of them is always new."""
@@ -233,6 +238,9 @@ class ModulePanel:
         self._ui.updateButton.enabled = not busy and self.results.result is not None
         if bool(self._ui.progressBar.visible) != busy:
             self._ui.progressBar.setVisible(busy)
+
+    def _say_ready(self) -> None:
+        self._say(what_is_missing(self._choice()) or _("Choose a volume and ROIs, then click Segment."))
 
     def _say(self, text: str) -> None:
         self._ui.statusLabel.text = text

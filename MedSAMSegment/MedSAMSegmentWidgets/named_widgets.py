@@ -6,6 +6,9 @@ from typing import Any
 
 import qt
 
+_SPIN_WIDTH = 56
+"""Pixels that three digits and the arrows need."""
+
 
 def named(widget: Any, name: str, tip: str = "") -> Any:
     """A widget with its name and tooltip."""
@@ -38,6 +41,8 @@ def spin_box(kind: Any, name: str, tip: str, *, maximum: float, step: float = 1,
     spin.maximum = maximum
     spin.singleStep = step
     spin.suffix = suffix
+    spin.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)
+    spin.setMinimumWidth(_SPIN_WIDTH)
     return spin
 
 

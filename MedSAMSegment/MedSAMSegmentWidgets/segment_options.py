@@ -26,6 +26,7 @@ class SegmentOptions:
             maximum=200.0,
             suffix=" mm",
         )
+        self.margin.decimals = 1
         self.roi_around = button(
             "roiFromSegmentButton",
             _("ROI around segment"),

@@ -39,7 +39,7 @@ class SetUpSection:
         for combo, choices in ((ui.deviceComboBox, _DEVICES), (ui.precisionComboBox, _PRECISIONS)):
             combo.clear()
             for choice in choices:
-                combo.addItem(_("automatic") if choice == "auto" else device_title(choice), choice)
+                combo.addItem(_("Automatic") if choice == "auto" else device_title(choice), choice)
         self._connections = Connections()
         self._connections.add(ui.installButton, "clicked()", self._install)
         self._connections.add(ui.deviceComboBox, "activated(int)", self._chosen)

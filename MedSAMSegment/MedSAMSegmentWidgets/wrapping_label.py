@@ -1,0 +1,42 @@
+"""A label that is as high as its text needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+
+
+class WrappingLabel(qt.QObject):
+    """A word-wrapping ``QLabel`` among an effect's options, where Slicer's layouts would give it one line only.
+
+    Args:
+        label: whose height follows its text and its width.
+    """
+
+    def __init__(self, label: Any) -> None:
+        qt.QObject.__init__(self)
+        self._label = label
+        label.wordWrap = True
+        label.installEventFilter(self)
+
+    def show(self, text: str) -> None:
+        """Show another text."""
+        if self._label.text != text:
+            self._label.text = text
+            self._fit()
+
+    def close(self) -> None:
+        """Leave the label as it is."""
+        self._label.removeEventFilter(self)
+
+    def eventFilter(self, _receiver: Any, event: Any) -> bool:
+        """Qt's: whether the event is used up."""
+        if event.type() == qt.QEvent.Resize:
+            self._fit()
+        return False
+
+    def _fit(self) -> None:
+        height = self._label.heightForWidth(self._label.width)
+        if height > 0 and self._label.minimumHeight != height:
+            self._label.setMinimumHeight(height)
