@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from MedSAMSegmentLib.errors import InvalidPromptError
-from MedSAMSegmentLib.geometry.free_plane import plane_of_view
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
-from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
+from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
-from MedSAMSegmentSlicer.inference_worker import IDLE
-from MedSAMSegmentSlicer.neighbour_slices import NeighbourSlices
-from MedSAMSegmentSlicer.prompt_work import FrozenWindow, PromptAnswer, PromptRequest, layer_thickness, planes_through
+from MedSAMSegmentSlicer.prompt_previews import PromptPreviews
+from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, planes_through
 from MedSAMSegmentSlicer.provenance import (
     Provenance,
     describe_box,
@@ -26,29 +25,11 @@ from MedSAMSegmentSlicer.provenance import (
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
 from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, on_reference_grid, segment_mask
-from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
-from MedSAMSegmentSlicer.volume_nodes import volume_from_node
+from MedSAMSegmentSlicer.slice_preparation import SlicePreparation
 
 if TYPE_CHECKING:
-    from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
-    from MedSAMSegmentLib.intensity.window import Window
     from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
-
-_FROM_THE_BOX = ("auto", "roi")
-"""Window rules that look at the voxels in the box."""
-
-NEAREST_LAYER = 0.5
-"""In layers: a slice view between two layers stands for the nearer one."""
-
-
-@dataclass(frozen=True)
-class EditorNodes:
-    """What a Segment Editor works on at a moment. An answer is written only where it was asked for."""
-
-    segmentation: Any
-    segment_id: str
-    volume: Any
 
 
 class SegmentsWriter(Protocol):
@@ -108,30 +89,29 @@ class _LastBox:
 
 
 class EffectSession:
-    """One effect's requests. All for the main thread.
+    """One effect's requests whose answers are written. All for the main thread.
 
     Args:
         engine: computes.
         writer: puts masks into segments.
         events: is told.
         name: unique among the sessions that share the engine.
+
+    Attributes:
+        previews: of prompts, which are not written.
+        preparation: of slices, ahead of any prompt.
     """
 
     def __init__(self, engine: InferenceEngine, writer: SegmentsWriter, events: SessionEvents, name: str) -> None:
         self._engine = engine
         self._writer = writer
         self._events = events
+        self._requests = EditorRequests(events.nodes, events.settings)
+        self.previews = PromptPreviews(engine, self._requests, events.previewed, events.failed, name)
+        self.preparation = SlicePreparation(engine, self._requests, events.encoded, events.failed, name)
         self._write_key = f"{name}/write"
-        self._preview_key = f"{name}/preview"
-        self._ahead_key = f"{name}/ahead"
-        self._neighbours_key = f"{name}/neighbour"
         self._prefix = f"{name}/"
-        self._neighbours = NeighbourSlices()
         self._last_box: _LastBox | None = None
-        self._volume: tuple[Any, Volume] | None = None
-        self._drag_window: FrozenWindow | None = None
-        self._window_of: dict[str, Window] = {}
-        self._next_preview: tuple[EditorNodes, EffectSettings, PromptRequest, str] | None = None
 
     @property
     def is_writing(self) -> bool:
@@ -140,13 +120,9 @@ class EffectSession:
 
     def cancel(self) -> None:
         """Forget what is being computed; nothing of it is written or shown."""
-        self._next_preview = None
+        self.previews.cancel()
+        self.preparation.end_drag()
         self._engine.cancel(self._prefix)
-
-    def cancel_preview(self) -> None:
-        """Forget the preview that is being computed."""
-        self._next_preview = None
-        self._engine.cancel(self._preview_key)
 
     def forget_box(self) -> None:
         """The last box is finished: drawing or moving another one leaves what it added."""
@@ -154,91 +130,32 @@ class EffectSession:
 
     def forget_volume(self) -> None:
         """Let go of the voxels of the source volume, and of what was chosen for them."""
-        self._volume = None
-        self._window_of = {}
+        self._requests.forget_volume()
+        self.previews.forget_windows()
 
-    def view_plane(self, slice_node: Any) -> SlicePlane:
-        """The slice of the source volume that a view shows.
+    def roi_of_drawn_box(self, box: DrawnBox, name: str, color: tuple[float, float, float]) -> Roi:
+        """A rectangle as thick as the slice that it was drawn on.
 
         Raises:
-            InvalidPromptError: the view misses the volume, or there is none.
+            InvalidPromptError: it was drawn beside the volume, or there is none.
         """
-        volume = self._need_volume(self._need_nodes())
-        return plane_of_view(slice_to_ras(slice_node), volume.geometry, layer_tolerance=NEAREST_LAYER)
+        thickness = self._requests.thickness_of(self._requests.plane_of(box.slice_to_ras))
+        return Roi(name, box.oriented_box(thickness), color)
 
-    def slice_thickness(self, slice_node: Any) -> float:
-        """Of the source volume across a view, in mm: how thick a box drawn there is."""
-        volume = self._need_volume(self._need_nodes())
-        return layer_thickness(self.view_plane(slice_node), volume.geometry)
-
-    def segment_drawn_box(self, box: DrawnBox, roi_node: Any) -> None:
+    def segment_drawn_box(self, box: DrawnBox, roi: Roi) -> None:
         """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment.
 
         Args:
             box: as it was drawn.
-            roi_node: that shows it from now on.
+            roi: `roi_of_drawn_box`.
         """
         self.forget_box()
-        self._segment_box(roi_from_node(roi_node), self._plane_of_pose(box.slice_to_ras), roi_node, correct=False)
+        self._segment_box(roi, box.slice_to_ras, correct=False)
 
     def segment_corrected_box(self, roi_node: Any) -> None:
         """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
         roi = roi_from_node(roi_node)
-        self._segment_box(roi, self._plane_of_pose(roi.box.object_to_ras), roi_node, correct=True)
-
-    def preview_box(self, roi_node: Any, *, moving: bool) -> None:
-        """As `preview`, of the last box, on the slice where it is: its sides are parallel to that view's."""
-        self.preview(roi_node, roi_from_node(roi_node).box.object_to_ras, moving=moving)
-
-    def preview(self, roi_node: Any, pose_of_view: Any, *, moving: bool) -> None:
-        """Compute the mask of an ROI on the slice in view, for showing only.
-
-        While one is being computed, only the newest of those that are asked for meanwhile waits.
-
-        Args:
-            roi_node: the ROI.
-            pose_of_view: (4, 4) of the slice view.
-            moving: a handle is being dragged: the window is chosen once for the whole drag, so that the slice is
-                encoded once, and every further position costs a decoder pass only.
-        """
-        self.cancel_neighbours()
-        nodes, settings = self._need_nodes(), self._events.settings()
-        plane = self._plane_of_pose(pose_of_view)
-        request = self._request(nodes, settings, roi_from_markup(roi_node), (plane,))
-        if not moving:
-            self._drag_window = None
-        elif settings.window in _FROM_THE_BOX:
-            if self._drag_window is None:
-                self._drag_window = FrozenWindow(self._window_of.get(roi_node.GetID()) or settings.window)
-            request = replace(request, window=self._drag_window)
-        if self._engine.has(self._preview_key):
-            self._next_preview = (nodes, settings, request, roi_node.GetID())
-        else:
-            self._start_preview(nodes, settings, request, roi_node.GetID())
-
-    def _start_preview(self, nodes: EditorNodes, settings: EffectSettings, request: PromptRequest, roi_id: str) -> None:
-        def done(answers: list[PromptAnswer]) -> None:
-            self._remember_window(roi_id, answers[0])
-            if self._events.nodes() == nodes:
-                self._events.previewed(answers[0])
-            go_on()
-
-        def failed(error: Exception) -> None:
-            # Where the ROI has left the slice there is nothing to show, which is no event for the user.
-            if not isinstance(error, InvalidPromptError):
-                self._events.failed(error)
-            go_on()
-
-        def go_on() -> None:
-            waiting, self._next_preview = self._next_preview, None
-            if waiting is not None:
-                self._start_preview(*waiting)
-
-        self._engine.answer(self._preview_key, settings.choice, [request], done, failed)
-
-    def _remember_window(self, roi_id: str, answer: PromptAnswer) -> None:
-        if answer.window is not None:
-            self._window_of[roi_id] = answer.window
+        self._segment_box(roi, roi.box.object_to_ras, correct=True)
 
     def apply(self, roi_nodes: Sequence[Any], pose_of_view: Any) -> None:
         """Segment ROIs as far as the scope says: one into the selected segment, several into one segment each.
@@ -248,23 +165,21 @@ class EffectSession:
         """
         if not roi_nodes:
             raise InvalidPromptError("No ROI is chosen. Choose one, or place a new one with New ROI.")
-        nodes, settings = self._need_nodes(), self._events.settings()
+        nodes, settings = self._requests.need_nodes(), self._events.settings()
         rois = [roi_from_markup(node) for node in roi_nodes]
-        plane = self._plane_of_pose(pose_of_view)
-        geometry = self._need_volume(nodes).geometry
+        plane = self._requests.plane_of(pose_of_view)
+        geometry = self._requests.volume(nodes).geometry
         requests = [
-            self._request(
+            self._requests.request(
                 nodes,
                 settings,
-                roi,
+                roi.box,
                 (plane,) if settings.scope == "slice" else planes_through(roi.box, plane, geometry),
             )
             for roi in rois
         ]
 
         def done(answers: list[PromptAnswer]) -> None:
-            if self._events.nodes() != nodes:
-                return
             ids = [nodes.segment_id]
             if len(rois) > 1:
                 ids = self._writer.add_segments([(roi.name, roi.color) for roi in rois])
@@ -279,7 +194,7 @@ class EffectSession:
             self._events.written(Written(results, answers, _names(nodes, ids)))
 
         self.forget_box()
-        self._submit(settings, requests, done, whole=settings.scope == "structure")
+        self._submit(nodes, settings, requests, done, whole=settings.scope == "structure")
 
     def grow(self) -> None:
         """Continue the selected segment on the slices beside it.
@@ -289,7 +204,7 @@ class EffectSession:
         """
         from MedSAMSegmentSlicer.growth_job import GrowthJob, start_growth_job
 
-        nodes, settings = self._need_nodes(), self._events.settings()
+        nodes, settings = self._requests.need_nodes(), self._events.settings()
         job = GrowthJob(
             volume=nodes.volume,
             segmentation=nodes.segmentation,
@@ -301,7 +216,8 @@ class EffectSession:
             options=settings.mask_options,
         )
         self.forget_box()
-        self._make_room()
+        self.previews.cancel()
+        self.preparation.make_room()
         start_growth_job(
             self._engine,
             self._write_key,
@@ -313,51 +229,13 @@ class EffectSession:
             wanted=lambda: self._events.nodes() == nodes,
         )
 
-    def encode_ahead(self, slice_node: Any, roi_node: Any = None) -> None:
-        """Encode what a view shows, so that a prompt on it is answered at once; the newest request wins.
-
-        Then, while nothing else is to do, the slices that come next in the direction of scrolling.
-
-        Args:
-            slice_node: of the view.
-            roi_node: the prompt that is likely to come, for windows that depend on it.
-        """
-        self.cancel_neighbours()
-        nodes = self._events.nodes()
-        if nodes is None:
-            return
-        settings = self._events.settings()
-        try:
-            plane = self.view_plane(slice_node)
-            roi = None if roi_node is None else roi_from_markup(roi_node).box
-        except InvalidPromptError:
-            return  # the view is beside the volume, or the ROI not placed yet: there is nothing to prepare
-        window = settings.window_for(nodes.volume)
-        self._engine.encode_ahead(
-            self._ahead_key, settings.choice, self._need_volume(nodes), plane, window, roi,
-            self._events.encoded, self._events.failed,
-        )  # fmt: skip
-        volume = self._need_volume(nodes)
-        for n, neighbour in enumerate(self._neighbours.after(plane, volume.geometry)):
-            # A job each, so that whatever else comes goes between them. An error waits until somebody looks there.
-            self._engine.encode_ahead(
-                f"{self._neighbours_key} {n}", settings.choice, volume, neighbour, window, roi,
-                lambda _: None, lambda _: None, IDLE,
-            )  # fmt: skip
-
-    def cancel_neighbours(self) -> None:
-        """The user does something: what was encoded for later makes room."""
-        self._engine.cancel(self._neighbours_key)
-
-    def _segment_box(self, roi: Roi, plane: SlicePlane, roi_node: Any, *, correct: bool) -> None:
-        nodes, settings = self._need_nodes(), self._events.settings()
-        roi_id = roi_node.GetID()
-        request = self._request(nodes, settings, roi, (plane,))
+    def _segment_box(self, roi: Roi, pose: Any, *, correct: bool) -> None:
+        nodes, settings = self._requests.need_nodes(), self._events.settings()
+        plane = self._requests.plane_of(pose)
+        request = self._requests.request(nodes, settings, roi.box, (plane,))
 
         def done(answers: list[PromptAnswer]) -> None:
-            self._remember_window(roi_id, answers[0])
-            if self._events.nodes() != nodes:
-                return
+            self.previews.remember_window(answers[0])
             edits = self._edits(nodes.segment_id, answers[0], settings.mode, nodes)
             last = self._last_box
             if correct and last is not None and last.nodes == nodes and last.added is not None:
@@ -372,20 +250,30 @@ class EffectSession:
             self._last_box = _LastBox(nodes, self._added(nodes, block, before))
             self._events.written(Written(results, answers, _names(nodes, [nodes.segment_id])))
 
-        self._submit(settings, [request], done)
+        self._submit(nodes, settings, [request], done)
 
     def _submit(
         self,
+        nodes: EditorNodes,
         settings: EffectSettings,
         requests: list[PromptRequest],
         done: Callable[[list[PromptAnswer]], None],
         *,
         whole: bool = False,
     ) -> None:
-        self._make_room()
+        """Ask, and have the answers written if they still fit what the editor works on when they come."""
+        self.previews.cancel()
+        self.preparation.make_room(requests[0] if len(requests) == 1 and not whole else None)
 
         def guarded(answers: list[PromptAnswer]) -> None:
+            if self._events.nodes() != nodes:
+                return
             try:
+                if not all(self._requests.is_current(nodes, request) for request in requests):
+                    raise InvalidImageError(
+                        f"The volume {nodes.volume.GetName()!r} was changed while it was segmented. Nothing was "
+                        "written: try again."
+                    )
                 done(answers)
             except Exception as error:
                 self._events.failed(error)
@@ -398,27 +286,8 @@ class EffectSession:
         else:
             self._engine.answer(key, settings.choice, requests, guarded, failed, told)
 
-    def _make_room(self) -> None:
-        self.cancel_preview()
-        self._engine.cancel(self._ahead_key)
-        self.cancel_neighbours()
-
     def _told(self, parts: int, total: int, _doing: str) -> None:
         self._events.progress(parts, total)
-
-    def _request(
-        self, nodes: EditorNodes, settings: EffectSettings, roi: Roi, planes: tuple[SlicePlane, ...]
-    ) -> PromptRequest:
-        if not nodes.segmentation.GetSegmentation().GetConversionParameter("Reference image geometry"):
-            # Made from surfaces, or empty: its voxels will be the volume's, as with Slicer's own effects.
-            nodes.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(nodes.volume)
-        return PromptRequest(
-            volume=self._need_volume(nodes),
-            planes=planes,
-            roi=roi.box,
-            window=settings.window_for(nodes.volume),
-            options=settings.mask_options,
-        )
 
     def _edits(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> list[SegmentEdit]:
         edit_mode = EditMode(mode)
@@ -426,7 +295,7 @@ class EffectSession:
             return [SegmentEdit(segment_id, answer.block, edit_mode)]
         import numpy as np
 
-        grid = self._need_volume(nodes).geometry
+        grid = self._requests.volume(nodes).geometry
         regions = [
             block_from_plane_mask(np.ones(each.plane.shape_hw, dtype=bool), each.plane, grid) for each in answer.slices
         ]
@@ -440,29 +309,6 @@ class EffectSession:
             return None
         after = segment_mask(nodes.segmentation, nodes.segment_id, block)
         return MaskBlock(after & ~before, block.extent_ijk, block.grid).trimmed()
-
-    def _plane_of_pose(self, pose: Any) -> SlicePlane:
-        volume = self._need_volume(self._need_nodes())
-        return plane_of_view(pose, volume.geometry, layer_tolerance=NEAREST_LAYER)
-
-    def _need_nodes(self) -> EditorNodes:
-        nodes = self._events.nodes()
-        if nodes is None:
-            raise InvalidPromptError("Choose a source volume, a segmentation and a segment first.")
-        return nodes
-
-    def _need_volume(self, nodes: EditorNodes) -> Volume:
-        """The source volume's voxels, not copied. Kept while nothing changes, for what it has found out about them."""
-        image, transform = nodes.volume.GetImageData(), nodes.volume.GetParentTransformNode()
-        stamp = (
-            nodes.volume,
-            image.GetMTime() if image is not None else 0,
-            nodes.volume.GetMTime(),
-            transform.GetTransformToWorldMTime() if transform is not None else 0,
-        )
-        if self._volume is None or self._volume[0] != stamp:
-            self._volume = (stamp, volume_from_node(nodes.volume))
-        return self._volume[1]
 
 
 def _names(nodes: EditorNodes, segment_ids: Sequence[str]) -> list[str]:

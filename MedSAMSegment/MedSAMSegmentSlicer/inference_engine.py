@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from MedSAMSegmentSlicer.inference_worker import AHEAD, USER, InferenceWorker, Job
 
 if TYPE_CHECKING:
-    from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-    from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
-    from MedSAMSegmentLib.geometry.volume import Volume
     from MedSAMSegmentLib.inference.segmenter import Segmenter
-    from MedSAMSegmentLib.intensity.window import Window
     from MedSAMSegmentLib.models.protocol import SegmentationModel
+    from MedSAMSegmentSlicer.encoding_ahead import ExpectedPrompt, PromptInSight
     from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
 
 
@@ -102,22 +99,37 @@ class InferenceEngine:
         self.state = EngineState()
 
     def encode_ahead(
-        self, key: str, choice: ModelChoice, volume: Volume, plane: SlicePlane, window: Window | str,
-        roi: OrientedBox | None, done: Callable[[bool], None], failed: Callable[[Exception], None],
+        self,
+        key: str,
+        choice: ModelChoice,
+        prompt: ExpectedPrompt,
+        sight: PromptInSight,
+        done: Callable[[bool], None],
+        failed: Callable[[Exception], None],
         priority: int = AHEAD,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Load the model and encode a slice before a prompt comes; the newest request with a key wins.
 
-        ``done`` is told whether the slice was encoded: without the prompt, not every window is known.
+        ``done`` is told whether the slice was encoded: without the prompt, not every window is known. It is not called
+        if the slice was given up for the prompt in sight.
         """
 
         def work(job: Job) -> bool:
-            from MedSAMSegmentSlicer.prompt_work import encode_slice
+            from MedSAMSegmentSlicer.encoding_ahead import encode_expected
 
-            segmenter = self.segmenter(choice)
-            return not job.cancelled() and encode_slice(segmenter, volume, plane, window, roi)
+            return encode_expected(self.segmenter(choice), prompt, sight, job.cancelled)
 
         self._submit(Job(key, work, done, failed, priority=priority))
+
+    def follow(self, key: str, choice: ModelChoice, sight: PromptInSight, failed: Callable[[Exception], None]) -> None:
+        """Encode what the prompt in sight needs, whatever it becomes meanwhile."""
+
+        def work(job: Job) -> None:
+            from MedSAMSegmentSlicer.encoding_ahead import follow
+
+            follow(self.segmenter(choice), sight, job.cancelled)
+
+        self._submit(Job(key, work, lambda _: None, failed, priority=AHEAD))
 
     def answer(
         self,

@@ -17,7 +17,7 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter, SliceMask
 from MedSAMSegmentLib.inference.slice_image import SliceImage, see
-from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit
+from MedSAMSegmentLib.intensity.rules import choose_window
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import Prompt
@@ -136,7 +136,7 @@ def answer_prompt(
             raise CancelledError("Cancelled. Nothing was written.")
         batch = prompts[first : first + _BATCH]
         images = [see(request.volume, plane, window) for plane, _ in batch]
-        segmenter.encode(images, batch_size=_BATCH)
+        segmenter.encode(images, batch_size=_BATCH, cancelled=cancelled)
         for image, (plane, box) in zip(images, batch, strict=True):
             (prediction,) = segmenter.predict(image, [Prompt(box=box)])
             mask = segmenter.mask(prediction, request.options)
@@ -190,21 +190,6 @@ def _as_rule(window: Window | FrozenWindow | str) -> str:
     if isinstance(window, FrozenWindow):
         raise TypeError("A frozen window is for previews, and a whole structure is not previewed.")
     return f"{window.level!r},{window.width!r}" if isinstance(window, Window) else window
-
-
-def encode_slice(
-    segmenter: Segmenter, volume: Volume, plane: SlicePlane, window: Window | str, roi: OrientedBox | None
-) -> bool:
-    """Encode a slice that a prompt might come for.
-
-    Returns:
-        False where the window depends on a prompt that is not known yet: there is nothing to encode.
-    """
-    needs_roi = window == "roi" or (window == "auto" and not (volume.is_rgb or is_eight_bit(volume)))
-    if needs_roi and roi is None:
-        return False
-    segmenter.encode([see(volume, plane, window_for(window, volume, roi))])
-    return True
 
 
 def window_for(window: Window | FrozenWindow | str, volume: Volume, roi: OrientedBox | None) -> Window:

@@ -22,12 +22,22 @@ class BoxDrawing:
 
     Args:
         scripted_effect: asks about hidden segments, and adds the rectangle to the view.
-        drawn: called with a box and the slice node in whose view it was drawn.
+        moved: called with the box as it is so far.
+        drawn: called with a box once the button is up.
+        dropped: called when a box was begun and comes to nothing.
     """
 
-    def __init__(self, scripted_effect: Any, drawn: Callable[[DrawnBox, Any], None]) -> None:
+    def __init__(
+        self,
+        scripted_effect: Any,
+        moved: Callable[[DrawnBox], None],
+        drawn: Callable[[DrawnBox], None],
+        dropped: Callable[[], None],
+    ) -> None:
         self._effect = scripted_effect
+        self._moved = moved
         self._drawn = drawn
+        self._dropped = dropped
         self._drag = BoxDrag()
         self._overlay: LineOverlay | None = None
         self._escape = EscapeKey(self.cancel)
@@ -45,7 +55,7 @@ class BoxDrawing:
         if event_id == vtk.vtkCommand.MouseMoveEvent:
             return self._move(interactor, slice_node)
         if event_id == vtk.vtkCommand.LeftButtonReleaseEvent:
-            return self._release(slice_node)
+            return self._release()
         if event_id == vtk.vtkCommand.KeyPressEvent and interactor.GetKeySym() == "Escape":
             return self.cancel()
         return False
@@ -59,6 +69,8 @@ class BoxDrawing:
         """Forget the rectangle that is being drawn; whether there was one."""
         was_active = self._drag.cancel()
         self._end()
+        if was_active:
+            self._dropped()
         return was_active
 
     def _press(self, interactor: Any, slice_node: Any, view_widget: Any) -> bool:
@@ -89,13 +101,16 @@ class BoxDrawing:
 
             corners = box.corners_ras
             self._overlay.show(np.stack((corners, np.roll(corners, -1, axis=0)), axis=1))
+            self._moved(box)
         return taken
 
-    def _release(self, slice_node: Any) -> bool:
+    def _release(self) -> bool:
         box, taken = self._drag.release()
         self._end()
         if box is not None:
-            self._drawn(box, slice_node)
+            self._drawn(box)
+        elif taken:
+            self._dropped()
         return taken
 
     def _end(self) -> None:

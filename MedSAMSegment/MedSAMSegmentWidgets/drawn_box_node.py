@@ -27,31 +27,46 @@ def show_drawn_box(scripted_effect: Any, box: OrientedBox) -> Any:
     """Put a rectangle into the scene in place of the one before; its ROI."""
     from MedSAMSegmentSlicer.matrices import to_vtk
 
-    node = drawn_box_node(scripted_effect)
-    if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass(ROI_CLASS, _("MedSAM box"))
-        # Not offered in node selectors: it belongs to the effect.
-        node.SetHideFromEditors(True)
-        node.SetAttribute(DRAWN_BOX, "1")
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetFillVisibility(False)
-        display.SetPropertiesLabelVisibility(False)
-        display.SetPointLabelsVisibility(False)
-        display.SetVisibility3D(False)
-        display.SetHandlesInteractive(True)
-        display.SetRotationHandleVisibility(False)
-        display.SetTranslationHandleVisibility(True)
-        display.SetScaleHandleVisibility(True)
-        display.SetSelectedColor(*COLOR)
-        display.SetColor(*COLOR)
-        scripted_effect.setNodeReference(REFERENCE, node)
+    node = drawn_box_node(scripted_effect) or _new_node(scripted_effect)
     node.SetAndObserveTransformNodeID(None)
     was_modifying = node.StartModify()
     node.SetAndObserveObjectToNodeMatrix(to_vtk(box.object_to_ras))
     node.SetSize([float(side) for side in box.size_mm])
     node.EndModify(was_modifying)
     set_drawn_box_visible(scripted_effect, True)
+    return node
+
+
+def _new_node(scripted_effect: Any) -> Any:
+    """An ROI that cannot be seen yet.
+
+    It and its display node are as they shall be before the scene, and all that observes it, gets to know them: the main
+    thread is held a fraction of the time that changing them one by one in the scene takes.
+    """
+    scene = slicer.mrmlScene
+    display = scene.CreateNodeByClass("vtkMRMLMarkupsROIDisplayNode")
+    display.UnRegister(None)
+    display.SetVisibility(False)
+    display.SetFillVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetPointLabelsVisibility(False)
+    display.SetVisibility3D(False)
+    display.SetHandlesInteractive(True)
+    display.SetRotationHandleVisibility(False)
+    display.SetTranslationHandleVisibility(True)
+    display.SetScaleHandleVisibility(True)
+    display.SetSelectedColor(*COLOR)
+    display.SetColor(*COLOR)
+    node = scene.CreateNodeByClass(ROI_CLASS)
+    node.UnRegister(None)
+    node.SetName(scene.GenerateUniqueName(_("MedSAM box")))
+    # Not offered in node selectors: it belongs to the effect.
+    node.SetHideFromEditors(True)
+    node.SetAttribute(DRAWN_BOX, "1")
+    scene.AddNode(display)
+    node.SetAndObserveDisplayNodeID(display.GetID())
+    scene.AddNode(node)
+    scripted_effect.setNodeReference(REFERENCE, node)
     return node
 
 

@@ -11,15 +11,16 @@ import vtk
 from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import InvalidPromptError, MedSAMSegmentError
+from MedSAMSegmentSlicer.editor_requests import EditorNodes
 from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
-from MedSAMSegmentSlicer.effect_session import EditorNodes, EffectSession, SessionEvents, Written
+from MedSAMSegmentSlicer.effect_session import EffectSession, SessionEvents, Written
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, read_settings
 from MedSAMSegmentSlicer.inference_engine import shared_engine
 from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, chosen_rois, remembered_pose, restore_pose
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.status_text import error_text
 from MedSAMSegmentWidgets.box_drawing import BoxDrawing
-from MedSAMSegmentWidgets.drawn_box_node import drawn_box_node, set_drawn_box_visible, show_drawn_box
+from MedSAMSegmentWidgets.drawn_box_node import COLOR, drawn_box_node, set_drawn_box_visible, show_drawn_box
 from MedSAMSegmentWidgets.effect_parameters import ROI_ROLE
 from MedSAMSegmentWidgets.effect_status import EffectStatus
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
@@ -69,7 +70,7 @@ class EffectController:
             name=f"effect {id(self)}",
         )
         self._timer = EngineTimer(self._engine, self.show_error, self._status.tick)
-        self._drawing = BoxDrawing(scripted_effect, self._drawn)
+        self._drawing = BoxDrawing(scripted_effect, self._box_moved, self._drawn, self._box_dropped)
         self._previews = PreviewOverlays(scripted_effect)
         self._observers = NodeObservers()
         self._view_node: Any = None
@@ -96,9 +97,9 @@ class EffectController:
 
     def close(self) -> None:
         """Leave nothing behind: no timer, key, observer, actor or request."""
+        self._drawing.cancel()
         self._settle.stop()
         self._settle.disconnect("timeout()", self._settled)
-        self._drawing.cancel()
         self._session.cancel()
         self._timer.close()
         self._shortcuts.remove()
@@ -125,7 +126,7 @@ class EffectController:
         self._drawing.follow_view()
         self._previews.follow_views()
         if self._view_node is None or view_node is self._view_node:
-            self._session.cancel_neighbours()
+            self._session.preparation.cancel_idle()
             self._settle.start()
 
     def nodes_changed(self) -> None:
@@ -222,30 +223,43 @@ class EffectController:
 
     def revert(self) -> None:
         """Drop the preview, and put the ROI back to where it was before it was dragged."""
-        self._session.cancel_preview()
+        self._session.previews.cancel()
         self._previews.hide()
         if self._pose_before_drag is not None:
             node, pose = self._pose_before_drag
             self._pose_before_drag = None
             if node.GetScene() is not None:
                 restore_pose(node, pose)
-                self._session.cancel_preview()
+                self._session.previews.cancel()
 
     def cancel(self) -> None:
         """Stop what is being computed."""
         self._session.cancel()
         self._status.say(_("Cancelled. Nothing was written."))
 
-    def _drawn(self, box: DrawnBox, slice_node: Any) -> None:
+    def _box_moved(self, box: DrawnBox) -> None:
+        try:
+            if self._may_prepare():
+                self._session.preparation.box_moved(box)
+        except MedSAMSegmentError:
+            pass  # whatever is wrong with the image is said when the box is drawn
+
+    def _box_dropped(self) -> None:
+        self._session.preparation.end_drag()
+        self._settle.start()
+
+    def _drawn(self, box: DrawnBox) -> None:
         try:
             self._previews.hide()
-            thickness = self._session.slice_thickness(slice_node)
-            node = show_drawn_box(self._effect, box.oriented_box(thickness))
-            self.observe_nodes()
-            self._session.segment_drawn_box(box, node)
+            roi = self._session.roi_of_drawn_box(box, _("MedSAM box"), COLOR)
+            self._session.segment_drawn_box(box, roi)
             self._status.begin()
         except MedSAMSegmentError as error:
             self.show_error(error)
+            return
+        # Behind the request, because Slicer takes its time over a new markup: the thread computes meanwhile.
+        show_drawn_box(self._effect, roi.box)
+        self.observe_nodes()
 
     def _choose_roi(self, node: Any) -> None:
         self._effect.setNodeReference("ROI", node)
@@ -279,11 +293,12 @@ class EffectController:
             self._preview(node, moving=False)
 
     def _preview(self, node: Any, *, moving: bool) -> None:
+        self._session.preparation.cancel_idle()
         try:
             if node is drawn_box_node(self._effect):
-                self._session.preview_box(node, moving=moving)
+                self._session.previews.preview_box(node, moving=moving)
             else:
-                self._session.preview(node, slice_to_ras(self._slice_node()), moving=moving)
+                self._session.previews.preview(node, slice_to_ras(self._slice_node()), moving=moving)
         except MedSAMSegmentError:
             # Half-way through a drag an ROI may be flat or off the image: there is nothing to show.
             self._previews.hide()
@@ -294,6 +309,7 @@ class EffectController:
         self._previews.hide()
         self._pose_before_drag = None
         self._status.written(written)
+        self._settle.start()
 
     def _grown(self, growth: Growth) -> None:
         self._previews.hide()
@@ -332,12 +348,15 @@ class EffectController:
             self._view_node = node
         return node
 
+    def _may_prepare(self) -> bool:
+        return self.settings().encode_ahead and self._status.what_is_missing() is None
+
     def _settled(self) -> None:
-        settings = self.settings()
-        if self._session.is_writing or not settings.encode_ahead or self._status.what_is_missing() is not None:
+        if self._session.is_writing or self._drawing.is_active or not self._may_prepare():
             return
+        markups = [node for node in (self.roi(), drawn_box_node(self._effect)) if node is not None]
         try:
-            self._session.encode_ahead(self._slice_node(), self.roi())
+            self._session.preparation.view_settled(self._slice_node(), markups)
         except MedSAMSegmentError as error:
             self.show_error(error)
 

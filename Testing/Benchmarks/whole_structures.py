@@ -31,7 +31,7 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.inference.slice_image import see
-from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit
+from MedSAMSegmentLib.intensity.rules import choose_window
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
 from MedSAMSegmentLib.models.resampling import resize_area
@@ -197,7 +197,7 @@ class PublishedSlices:
 
     def __init__(self, case: Case, roi: OrientedBox, segmenter: Segmenter) -> None:
         volume = case.volume
-        rule = "auto" if is_eight_bit(volume) else "percentile"
+        rule = "auto" if volume.is_eight_bit else "percentile"
         self._window = None if volume.is_rgb else choose_window(rule, volume)
         self._volume, self._segmenter = volume, segmenter
         self.stack = SliceStack.of(volume.geometry, acquisition_orientation(volume.geometry))

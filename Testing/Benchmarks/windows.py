@@ -29,7 +29,7 @@ from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.inference.slice_image import see
-from MedSAMSegmentLib.intensity.rules import choose_window, is_eight_bit, voxels_in
+from MedSAMSegmentLib.intensity.rules import choose_window, voxels_in
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import Prompt
@@ -54,7 +54,7 @@ def percentiles_in_roi(lower: float, upper: float, *, widened: float) -> Rule:
 
 
 def whole_range(volume: Volume, roi: OrientedBox) -> Window:
-    if is_eight_bit(volume):
+    if volume.is_eight_bit:
         return Window(0.0, 255.0, "8-bit")
     return Window(float(volume.voxels_kji.min()), float(volume.voxels_kji.max()), "range")
 

@@ -70,6 +70,10 @@ class VolumeGeometry:
         return VolumeGeometry((k_max - k_min + 1, j_max - j_min + 1, i_max - i_min + 1), ijk_to_ras)
 
 
+_ENOUGH_VOXELS = 8_000_000
+"""More than this say nothing new about a percentile."""
+
+
 @dataclass(frozen=True)
 class Volume:
     """Voxels and their geometry. The voxels are never modified.
@@ -113,6 +117,32 @@ class Volume:
             finite = self.voxels_kji[np.isfinite(self.voxels_kji)]
             lowest = float(finite.min()) if finite.size else 0.0
         return max(lowest, -1000.0)
+
+    @cached_property
+    def is_eight_bit(self) -> bool:
+        """Whether these are 8-bit grey values already: unsigned bytes, or whole numbers that fill 0 … 255 exactly."""
+        voxels = self.voxels_kji
+        if voxels.dtype == np.uint8:
+            return True
+        sample = self.thinned().voxels_kji
+        if sample.size == 0 or sample.min() < 0 or sample.max() > 255:
+            return False
+        return bool(voxels.min() == 0 and voxels.max() == 255 and (sample == np.rint(sample)).all())
+
+    def thinned(self) -> Volume:
+        """A small volume as it is; a regular part, the same from whichever end one counts, of a large one."""
+        voxels = self.voxels_kji
+        step = 1
+        while voxels.size / step**3 > _ENOUGH_VOXELS:
+            step += 2
+        steps = [step if size >= 4 * step else 1 for size in voxels.shape[:3]]
+        # As many voxels before the first one that is taken as behind the last: an odd step has such a first one.
+        firsts = [(size - 1) * (along + 1) // 2 % along for size, along in zip(voxels.shape, steps, strict=False)]
+        part = voxels[tuple(slice(first, None, along) for first, along in zip(firsts, steps, strict=True))]
+        part_to_ijk = np.diag([*steps[::-1], 1.0])
+        part_to_ijk[:3, 3] = firsts[::-1]
+        shape_kji = (part.shape[0], part.shape[1], part.shape[2])
+        return Volume(part, VolumeGeometry(shape_kji, self.geometry.ijk_to_ras @ part_to_ijk))
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class SliceImage:
 def see(volume: Volume, plane: SlicePlane, window: Window | None) -> SliceImage:
     """Sample a volume on a plane and map it to 8 bits; the volume is not changed.
 
+    The pixels are a copy: what is encoded is what the digest was made of, even if somebody edits the voxels meanwhile.
+
     Args:
         volume: what to look at.
         plane: where to look.
@@ -51,4 +53,4 @@ def see(volume: Volume, plane: SlicePlane, window: Window | None) -> SliceImage:
         Pixels of shape ``plane.shape_hw`` (× 3 for RGB).
     """
     slice_hw = sample(volume, plane)
-    return SliceImage(slice_hw if window is None else apply_window(slice_hw, window), plane)
+    return SliceImage(slice_hw.copy() if window is None else apply_window(slice_hw, window), plane)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.box_voxels import block_in_box
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentLib.geometry.volume import Volume
 from MedSAMSegmentLib.geometry.voxel_range import extent_around
 from MedSAMSegmentLib.intensity.presets import PRESETS
 from MedSAMSegmentLib.intensity.window import Window
@@ -22,9 +22,6 @@ _VOLUME_PERCENTILES = (0.5, 99.5)
 """Of the non-zero voxels: MedSAM's preparation of its training data (``pre_CT_MR.py`` in bowang-lab/MedSAM)."""
 
 _ROI_PERCENTILES = (1.0, 99.0)
-
-_ENOUGH_VOXELS = 8_000_000
-"""More than this say nothing new about a percentile."""
 
 
 def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> Window:
@@ -63,7 +60,7 @@ def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> 
     if named is not None:
         return named
     if rule == "auto":
-        if is_eight_bit(volume):
+        if volume.is_eight_bit:
             return Window(0.0, 255.0, "auto: 8-bit")
         if roi is not None:
             return _between(voxels_in(volume, roi), _ROI_PERCENTILES, "auto: roi", rounded=True)
@@ -71,7 +68,7 @@ def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> 
         if roi is None:
             raise InvalidOptionError("Window rule 'roi' needs an ROI. Give one, or use the rule 'percentile'.")
         return _between(voxels_in(volume, roi), _ROI_PERCENTILES, rule)
-    voxels = _thinned(volume).voxels_kji
+    voxels = volume.thinned().voxels_kji
     label = "percentile" if rule == "percentile" else "auto: percentile"
     return _between(voxels[voxels != 0], _VOLUME_PERCENTILES, label)
 
@@ -85,17 +82,6 @@ def check_rule(rule: str) -> None:
     _named_window(rule)
 
 
-def is_eight_bit(volume: Volume) -> bool:
-    """Whether the voxels are 8-bit grey values already: unsigned bytes, or whole numbers that fill 0 … 255 exactly."""
-    voxels = volume.voxels_kji
-    if voxels.dtype == np.uint8:
-        return True
-    sample = _thinned(volume).voxels_kji
-    if sample.size == 0 or sample.min() < 0 or sample.max() > 255:
-        return False
-    return bool(voxels.min() == 0 and voxels.max() == 255 and (sample == np.rint(sample)).all())
-
-
 def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
     """The voxels whose centre is in an ROI; around an ROI that is too thin to hold a centre, those next to it.
 
@@ -104,7 +90,7 @@ def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
     """
     extent = extent_around(roi.corners_ras, volume.geometry)
     if extent is not None:
-        part = _thinned(volume.crop(extent))
+        part = volume.crop(extent).thinned()
         block = block_in_box(roi, part.geometry) or block_in_box(roi, volume.geometry)
         if block is not None:
             source = part if block.grid is part.geometry else volume
@@ -134,22 +120,6 @@ def _named_window(rule: str) -> Window | None:
             f"Window {rule!r} has no width. Give LEVEL,WIDTH with a width above 0, such as 40,400."
         )
     return Window.from_level_width(level, width, rule)
-
-
-def _thinned(volume: Volume) -> Volume:
-    """A small volume as it is; a regular part, the same from whichever end one counts, of a large one."""
-    voxels = volume.voxels_kji
-    step = 1
-    while voxels.size / step**3 > _ENOUGH_VOXELS:
-        step += 2
-    steps = [step if size >= 4 * step else 1 for size in voxels.shape[:3]]
-    # As many voxels before the first one that is taken as behind the last: an odd step has such a first one.
-    firsts = [(size - 1) * (along + 1) // 2 % along for size, along in zip(voxels.shape, steps, strict=False)]
-    part = voxels[tuple(slice(first, None, along) for first, along in zip(firsts, steps, strict=True))]
-    part_to_ijk = np.diag([*steps[::-1], 1.0])
-    part_to_ijk[:3, 3] = firsts[::-1]
-    shape_kji = (part.shape[0], part.shape[1], part.shape[2])
-    return Volume(part, VolumeGeometry(shape_kji, volume.geometry.ijk_to_ras @ part_to_ijk))
 
 
 def _between(voxels: npt.NDArray, percentiles: tuple[float, float], label: str, *, rounded: bool = False) -> Window:

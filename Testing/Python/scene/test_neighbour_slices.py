@@ -11,6 +11,7 @@ from MedSAMSegmentLib.geometry.slice_stack import SliceStack
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.slice_image import see
 from MedSAMSegmentLib.intensity.window import Window
+from MedSAMSegmentSlicer.encoding_ahead import ExpectedPrompt, PromptInSight
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
 from MedSAMSegmentSlicer.inference_worker import IDLE
 from MedSAMSegmentSlicer.neighbour_slices import AHEAD_COUNT, NeighbourSlices
@@ -113,10 +114,8 @@ def _ask(engine, key, layer, told, **options):
     engine.encode_ahead(
         key,
         ModelChoice(),
-        VOLUME,
-        STACK.plane(layer),
-        WINDOW,
-        None,
+        ExpectedPrompt(VOLUME, STACK.plane(layer), WINDOW, None),
+        PromptInSight(),
         lambda _: told.append(layer),
         told.append,
         **options,
