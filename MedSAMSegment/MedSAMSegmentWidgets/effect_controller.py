@@ -204,7 +204,7 @@ class EffectController:
     def grow(self) -> None:
         """Continue the selected segment on the slices beside it."""
         try:
-            if not self._effect.confirmCurrentSegmentVisible():
+            if not self._may_write():
                 return
             self._session.grow()
             self._status.begin()
@@ -214,7 +214,7 @@ class EffectController:
     def apply(self) -> None:
         """Segment the chosen ROIs."""
         try:
-            if not self._effect.confirmCurrentSegmentVisible():
+            if not self._may_write():
                 return
             self._session.apply(self.chosen_rois(), slice_to_ras(self._slice_node()))
             self._status.begin()
@@ -261,6 +261,13 @@ class EffectController:
         show_drawn_box(self._effect, roi.box)
         self.observe_nodes()
 
+    def _may_write(self) -> bool:
+        """Whether the selected segment is visible, or the user wants it to be written to as it is."""
+        if self._effect.confirmCurrentSegmentVisible():
+            return True
+        self._status.say(_("Nothing was changed: the selected segment is hidden."))
+        return False
+
     def _choose_roi(self, node: Any) -> None:
         self._effect.setNodeReference("ROI", node)
         self.nodes_changed()
@@ -284,7 +291,7 @@ class EffectController:
             self._pose_before_drag = None
             self._previews.hide()
             try:
-                if self._effect.confirmCurrentSegmentVisible():
+                if self._may_write():
                     self._session.segment_corrected_box(node)
                     self._status.begin()
             except MedSAMSegmentError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+import slicer
 from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import MissingPackageError
@@ -49,18 +51,31 @@ def _install_torch() -> None:
 
 def _install_others(requirements_file: Path, requirements: list[str]) -> None:
     try:
-        import slicer.packaging
+        from slicer import packaging
     except ImportError:
         # Slicer 5.10
         text = _("These Python packages will be downloaded and installed: {names}. Go on?")
         if not slicer.util.confirmOkCancelDisplay(text.format(names=", ".join(requirements))):
             raise MissingPackageError(_("Nothing was installed. Without these packages no model runs.")) from None
-        for requirement in requirements:
-            slicer.util.pip_install(requirement)
+        try:
+            slicer.util.pip_install(" ".join(requirements))
+        except subprocess.CalledProcessError as error:
+            raise _pip_failed() from error
         return
     try:
-        slicer.packaging.pip_ensure(slicer.packaging.load_requirements(requirements_file), requester="MedSAMSegment")
+        packaging.pip_ensure(packaging.load_requirements(requirements_file), requester="MedSAM Segment")
+    except subprocess.CalledProcessError as error:
+        raise _pip_failed() from error
     except RuntimeError as error:
         raise MissingPackageError(
             _("Nothing was installed ({reason}). Without these packages no model runs.").format(reason=error)
         ) from error
+
+
+def _pip_failed() -> MissingPackageError:
+    return MissingPackageError(
+        _(
+            "The packages cannot be installed: pip failed, and the application log says why. Check the network, or, "
+            "where there is a proxy, set HTTPS_PROXY; then click again."
+        )
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from MedSAMSegmentLib.errors import MissingPackageError
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.setup_state import package_states
 from MedSAMSegmentSlicer.status_text import device_title, model_title
@@ -78,11 +79,16 @@ class SetUpSection:
             self._ui.setUpSection.collapsed = False
 
     def _install(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("Installation failed."), waitCursor=True):
-            text = install_missing(REQUIREMENTS_FILE)
-            slicer.util.infoDisplay(text)
+        text = ""
+        with slicer.util.tryWithErrorDisplay(_("Installation failed.")):
+            try:
+                text = install_missing(REQUIREMENTS_FILE)
+            except MissingPackageError as error:
+                text = str(error)
         self.refresh()
         self._changed()
+        if text:
+            self._ui.statusLabel.text = text
 
     def _chosen(self, _index: int) -> None:
         choice = replace(

@@ -77,6 +77,7 @@ class Workplace:
         editor.setCurrentSegmentID("Target")
         editor.setActiveEffectByName("MedSAM")
         assert editor.activeEffect().name == "MedSAM"
+        self.wait(lambda: editor.activeEffect().self().controller is not None)  # the first time, it imports first
         editor.activeEffect().setParameter("Window", "50,100")
         # The pointer comes into the axial view.
         enter = vtk.vtkCommand.EnterEvent
@@ -218,3 +219,22 @@ def workplace(engine: InferenceEngine, model: ThresholdModel) -> Iterator[Workpl
     yield made
     made.close()
     slicer.mrmlScene.Clear(False)
+
+
+@pytest.fixture
+def widget(workplace: Workplace) -> Iterator[Any]:
+    """The module's widget; the workplace's editor is idle."""
+    if in_real_slicer():
+        # A new one: the application's has looked for its engine before the test had one.
+        made = slicer.util.getNewModuleWidget("MedSAMSegment")
+        made.enter()
+        yield made
+        made.cleanup()
+        return
+    import MedSAMSegment
+
+    made = MedSAMSegment.MedSAMSegmentWidget()
+    made.setup()
+    made.enter()
+    yield made
+    made.cleanup()

@@ -3,27 +3,6 @@
 import pytest
 import slicer
 
-from gui_stand_in.install import in_real_slicer
-
-
-@pytest.fixture
-def widget(workplace):
-    """The module's widget; the workplace's editor is idle."""
-    if in_real_slicer():
-        # A new one: the application's has looked for its engine before the test had one.
-        made = slicer.util.getNewModuleWidget("MedSAMSegment")
-        made.enter()
-        yield made
-        made.cleanup()
-        return
-    import MedSAMSegment
-
-    made = MedSAMSegment.MedSAMSegmentWidget()
-    made.setup()
-    made.enter()
-    yield made
-    made.cleanup()
-
 
 @pytest.fixture
 def roi(workplace):
@@ -154,19 +133,6 @@ def test_set_up_lists_every_package_that_is_needed(widget):
 
     for name in REQUIREMENTS:
         assert name in widget.ui.setUpLabel.text
-
-
-def test_a_missing_package_is_named_and_can_be_installed(widget, monkeypatch):
-    from MedSAMSegmentSlicer import setup_state
-
-    version = setup_state._version
-    monkeypatch.setattr(setup_state, "_version", lambda name: None if name == "transformers" else version(name))
-    widget.panel.refresh()
-    assert "transformers is missing" in widget.ui.setUpLabel.text
-    assert widget.ui.installButton.enabled
-    assert "transformers" in widget.ui.statusLabel.text
-    widget.ui.segmentButton.click()
-    assert "Needs set-up" in widget.ui.statusLabel.text
 
 
 def test_nothing_is_installed_without_a_click(widget, monkeypatch):

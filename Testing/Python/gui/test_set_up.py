@@ -1,0 +1,157 @@
+"""Installing what is missing: the question, refusals, failures. pip itself is never run."""
+
+import importlib.util
+import subprocess
+import sys
+import types
+
+import pytest
+import slicer
+
+from MedSAMSegmentWidgets.set_up_section import REQUIREMENTS_FILE
+
+
+class Computer:
+    """Which packages there are, and what is asked of pip."""
+
+    def __init__(self, missing, find_spec):
+        self._find_spec = find_spec
+        self.missing = set(missing)
+        self.asked = []
+        self.answer = None  # an error to raise
+
+    def find_spec(self, name):
+        """Stands for importlib.util.find_spec."""
+        if name in self.missing:
+            return None
+        return self._find_spec(name) if name not in sys.modules else sys.modules[name]
+
+    def pip_ensure(self, requirements, requester):
+        self.asked.append((list(requirements), requester))
+        if self.answer is not None:
+            raise self.answer
+        self.missing -= {"transformers", "huggingface_hub", "safetensors"}
+
+
+@pytest.fixture
+def computer(monkeypatch):
+    """Without transformers; with a slicer.packaging that never runs pip."""
+    made = Computer({"transformers"}, importlib.util.find_spec)
+    monkeypatch.setattr(importlib.util, "find_spec", made.find_spec)
+    packaging = types.ModuleType("slicer.packaging")
+    packaging.load_requirements = lambda path: [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
+    packaging.pip_ensure = made.pip_ensure
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
+    return made
+
+
+def _install(widget):
+    widget.ui.installButton.click()
+    return widget.ui.statusLabel.text
+
+
+def test_set_up_is_open_and_the_button_enabled_when_something_is_missing(widget, computer):
+    widget.ui.setUpSection.collapsed = True
+    widget.panel.refresh()
+    assert not widget.ui.setUpSection.collapsed
+    assert widget.ui.installButton.enabled
+    assert "transformers is missing (transformers>=5.0)" in widget.ui.setUpLabel.text
+
+
+def test_segmenting_without_a_package_says_which_and_where_to_get_it(widget, computer):
+    widget.ui.segmentButton.click()
+    assert "Needs set-up: transformers not installed" in widget.ui.statusLabel.text
+    assert "section Set up" in widget.ui.statusLabel.text
+
+
+def test_what_is_asked_for_are_the_requirements_that_are_shipped(widget, computer):
+    widget.panel.refresh()
+    assert "Everything is installed" in _install(widget)
+    ((requirements, requester),) = computer.asked
+    assert requester == "MedSAM Segment"
+    assert [each.split(">")[0] for each in requirements] == ["transformers", "huggingface_hub", "safetensors"]
+    assert REQUIREMENTS_FILE.is_file()
+    assert not widget.ui.installButton.enabled
+
+
+def test_a_declined_question_installs_nothing_and_says_so(widget, computer):
+    computer.answer = RuntimeError("User declined package installation")
+    widget.panel.refresh()
+    assert "Nothing was installed (User declined" in _install(widget)
+    assert widget.ui.installButton.enabled
+
+
+def test_a_pip_that_fails_says_what_to_do(widget, computer):
+    computer.answer = subprocess.CalledProcessError(1, ["pip"])
+    widget.panel.refresh()
+    text = _install(widget)
+    assert "pip failed" in text
+    assert "HTTPS_PROXY" in text
+
+
+def test_torch_comes_from_the_pytorch_extension_only(widget, computer, monkeypatch):
+    computer.missing.add("torch")
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    widget.panel.refresh()
+    assert "The extension PyTorch is not installed" in widget.ui.setUpLabel.text
+    assert "Extensions Manager" in _install(widget)
+    assert computer.asked == []
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_torch_is_asked_of_the_pytorch_extension_with_consent(widget, computer, monkeypatch, is_installed):
+    computer.missing.add("torch")
+    calls = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, askConfirmation, torchVersionRequirement):
+            calls.append((askConfirmation, torchVersionRequirement))
+            if is_installed:
+                computer.missing.discard("torch")
+            return types.ModuleType("torch") if is_installed else None
+
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
+    widget.panel.refresh()
+    text = _install(widget)
+    assert calls == [(True, ">=2.4")]
+    if is_installed:
+        assert "Everything is installed" in text
+    else:
+        assert "PyTorch was not installed" in text
+        assert computer.asked == []
+
+
+def test_packages_that_stay_missing_ask_for_a_restart(widget, computer, monkeypatch):
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda *_arguments, **_options: None)
+    widget.panel.refresh()
+    assert "Restart Slicer" in _install(widget)
+
+
+@pytest.fixture
+def older_slicer(computer, monkeypatch):
+    """Slicer 5.10, which has no slicer.packaging."""
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    monkeypatch.delattr(slicer, "packaging", raising=False)
+    asked = []
+    monkeypatch.setattr(slicer.util, "pip_install", asked.append, raising=False)
+    return asked
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_an_older_slicer_asks_before_it_installs(widget, computer, older_slicer, monkeypatch, agreed):
+    questions = []
+
+    def ask(text):
+        questions.append(text)
+        return agreed
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", ask)
+    widget.panel.refresh()
+    text = _install(widget)
+    assert "transformers>=5.0" in questions[0]
+    assert older_slicer == (["transformers>=5.0"] if agreed else [])
+    if not agreed:
+        assert "Nothing was installed" in text
