@@ -9,7 +9,8 @@ from typing import Any
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
-from MedSAMSegmentLib.propagation.results import SliceResult, Structure
+from MedSAMSegmentLib.propagation.results import Structure
+from MedSAMSegmentSlicer.doubtful_slice import DoubtfulSlice, doubtful_slice
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
@@ -46,15 +47,6 @@ class RoiJob:
     plane: str = "auto"
     level: str = "auto"
     options: MaskOptions = field(default_factory=MaskOptions)
-
-
-@dataclass(frozen=True)
-class DoubtfulSlice:
-    """A slice to look at: where it is, and how much the result on it can be trusted, 0 to 1."""
-
-    center_ras: tuple[float, float, float]
-    normal_ras: tuple[float, float, float]
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -202,12 +194,3 @@ def result_row(job: RoiJob, segmentation: Any, segment_id: str, structure: Struc
     block = segment_block(segmentation, segment_id)
     row = measured(job.volume.GetName(), name, block, len(structure.slices), len(doubtful), structure.confidence)
     return ResultRow(segment_id, voxels, doubtful, row, structure, block)
-
-
-def doubtful_slice(result: SliceResult) -> DoubtfulSlice:
-    """Where to look, of a slice that is to be looked at."""
-    box, plane = result.box, result.plane
-    center = plane.pixel_to_ras @ ((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2, 0.0, 1.0)
-    r, a, s = (float(value) for value in center[:3])
-    normal = plane.normal_ras
-    return DoubtfulSlice((r, a, s), (float(normal[0]), float(normal[1]), float(normal[2])), result.confidence)

@@ -28,13 +28,20 @@ def package_states() -> list[PackageState]:
 
 
 def missing_packages() -> list[PackageState]:
-    """Those that are not installed."""
-    return [package for package in package_states() if not package.is_installed]
+    """Those that are not installed. Much cheaper than `package_states`: no version is read."""
+    importlib.invalidate_caches()
+    return [
+        PackageState(name, requirement, None) for name, requirement in REQUIREMENTS.items() if not _is_installed(name)
+    ]
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
 
 
 def _version(name: str) -> str | None:
     importlib.invalidate_caches()
-    if importlib.util.find_spec(name) is None:
+    if not _is_installed(name):
         return None
     try:
         return importlib.metadata.version(name)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
+from MedSAMSegmentSlicer.doubtful_slice import doubtful_slice
 from MedSAMSegmentSlicer.effect_session import Written
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
-from MedSAMSegmentSlicer.roi_job import doubtful_slice
 from MedSAMSegmentSlicer.status_text import engine_text, what_is_missing
 
 if TYPE_CHECKING:

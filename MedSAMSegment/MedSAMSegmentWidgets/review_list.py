@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from MedSAMSegmentSlicer.roi_job import DoubtfulSlice
+from MedSAMSegmentSlicer.doubtful_slice import DoubtfulSlice
 from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
 
 

@@ -188,6 +188,7 @@ class SelfTest:
                 editor.setActiveEffectByName("MedSAM")
                 effect = editor.activeEffect()
                 _check(effect is not None and effect.name == "MedSAM", "the effect can be activated")
+                _wait_until(lambda: effect.self().controller is not None, "the effect has started")
                 effect.setParameter("Window", "100,200")
                 effect.setParameter("Threshold", 0.5)
                 yield editor
@@ -210,11 +211,7 @@ class SelfTest:
         effect.processInteractionEvents(_Mouse(points[0]), event.LeftButtonPressEvent, widget)
         effect.processInteractionEvents(_Mouse(points[1]), event.MouseMoveEvent, widget)
         effect.processInteractionEvents(_Mouse(points[1]), event.LeftButtonReleaseEvent, widget)
-        deadline = time.monotonic() + _WAIT_S
-        while effect.controller.is_busy and time.monotonic() < deadline:
-            slicer.app.processEvents()
-            time.sleep(0.005)
-        _check(not effect.controller.is_busy, "the model has answered")
+        _wait_until(lambda: not effect.controller.is_busy, "the model has answered")
 
     def _voxels(self, editor: Any) -> Any:
         """The segment on the volume's voxels: (K, J, I) bool."""
@@ -234,6 +231,14 @@ class SelfTest:
         middle = np.zeros(slicer.util.arrayFromVolume(editor.sourceVolumeNode()).shape, dtype=bool)
         middle[12] = True
         return middle
+
+
+def _wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _WAIT_S
+    while not condition() and time.monotonic() < deadline:
+        slicer.app.processEvents()
+        time.sleep(0.005)
+    _check(condition(), what)
 
 
 def _check(condition: bool, what: str) -> None:

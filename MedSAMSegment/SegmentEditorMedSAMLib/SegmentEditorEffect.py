@@ -20,6 +20,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         scriptedEffect.requireSegments = True
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.panel = None
+        self.start = None
         self.controller = None
 
     def clone(self):
@@ -71,12 +72,21 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             store_parameters(self.scriptedEffect, self.panel)
 
     def activate(self):
-        from MedSAMSegmentWidgets.effect_controller import EffectController
+        from MedSAMSegmentWidgets.late_start import LateStart
 
         if self.controller is None:
+            self.start = LateStart(self.onReady)
+
+    def onReady(self):
+        from MedSAMSegmentWidgets.effect_controller import EffectController
+
+        if self.controller is None and self.scriptedEffect.active():
             self.controller = EffectController(self.scriptedEffect, self.panel)
 
     def deactivate(self):
+        start, self.start = self.start, None
+        if start is not None:
+            start.cancel()
         controller, self.controller = self.controller, None
         if controller is not None:
             controller.close()
