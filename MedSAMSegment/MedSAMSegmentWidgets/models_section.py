@@ -147,9 +147,12 @@ class ModelsSection:
         )
 
     def _delete(self) -> None:
-        from MedSAMSegmentLib.models.weights import delete_weights
+        from MedSAMSegmentLib.models.weights import WeightsState, delete_weights, weights_status
 
         model = self._selected()
+        if weights_status(model).state is WeightsState.MISSING:
+            self._end(_("The weights of {title} are not on this computer.").format(title=model.title))
+            return
         if not slicer.util.confirmOkCancelDisplay(
             _("Delete the weights of {title} from this computer?").format(title=model.title)
         ):

@@ -192,7 +192,7 @@ class ModulePanel:
             self._parameters.segmentation = result.segmentation
         self.results.show(result)
         empty = [row.name for row in result.rows if not row.voxels]
-        text = _("Done: {count} segments.").format(count=len(result.rows))
+        text = _("Done. New segments: {count}.").format(count=len(result.rows))
         if empty:
             text += " " + _("Nothing was found in {names}.").format(names=", ".join(empty))
         self._end(text)

@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentSlicer.atomic_output import written_whole
 from MedSAMSegmentSlicer.results_table import TableRow, add_table_node, write_csv
 from MedSAMSegmentSlicer.roi_job import RoiJobResult
@@ -126,10 +127,13 @@ class ResultsView:
 
     def write(self, path: Path) -> None:
         """Write the result table, whole or not at all."""
-        with slicer.util.tryWithErrorDisplay(_("The results cannot be saved.")):
+        try:
             with written_whole(path) as (beside,):
                 write_csv(self._rows, beside)
-            self._ui.resultLabel.text = _("Saved as {path}.").format(path=path)
+        except MedSAMSegmentError as error:
+            self._ui.resultLabel.text = str(error)
+            return
+        self._ui.resultLabel.text = _("Saved as {path}.").format(path=path)
 
 
 def _measures(row: TableRow) -> list[str]:

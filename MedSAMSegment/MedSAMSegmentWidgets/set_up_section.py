@@ -71,7 +71,8 @@ class SetUpSection:
                 )
             )
         is_complete = all(package.is_installed for package in packages)
-        if not is_complete and importlib.util.find_spec("PyTorchUtils") is None:
+        lacks_torch = any(package.name == "torch" and not package.is_installed for package in packages)
+        if lacks_torch and importlib.util.find_spec("PyTorchUtils") is None:
             lines.append(_("The extension PyTorch is not installed: get it with the Extensions Manager first."))
         self._ui.setUpLabel.text = "\n".join(lines)
         self._ui.installButton.enabled = not is_complete
