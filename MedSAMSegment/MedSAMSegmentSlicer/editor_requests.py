@@ -57,10 +57,8 @@ class EditorRequests:
     def volume(self, nodes: EditorNodes) -> Volume:
         """The source volume's voxels, not copied: the same object for as long as they and their place do not change.
 
-        The worker thread reads the node's own memory. It cannot be freed meanwhile: the array in here keeps VTK's, and
-        VTK's image gets a new one rather than a resized one as long as somebody else keeps the old one (which is what
-        ``vtkImageData.AllocateScalars`` does; only a script that resizes the very array by hand could pull it away).
-        It can be written to meanwhile: what was computed from half-changed voxels is not used, see `is_current`.
+        The worker thread reads the node's own memory (see `volume_from_node`). It may be written to meanwhile: what was
+        computed from half-changed voxels is not used, see `is_current`.
         """
         image = nodes.volume.GetImageData()
         stamp = (nodes.volume, image, image.GetMTime() if image is not None else 0)

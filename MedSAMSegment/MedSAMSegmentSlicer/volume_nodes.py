@@ -15,7 +15,10 @@ from MedSAMSegmentSlicer.matrices import node_to_world, to_numpy, to_vtk
 def volume_from_node(node: Any) -> Volume:
     """The voxels of a volume node, not copied, in the world: the parent transform included.
 
-    The voxels are a view of the node's memory: copy them before another thread reads them.
+    The voxels are a view of the node's memory, which may be written to while another thread reads them. They cannot be
+    freed meanwhile: the view keeps VTK's array, and what resizes an image (``vtkImageData.AllocateScalars``, and with
+    it filters and ``slicer.util.updateVolumeFromArray``) gives it a new array as long as somebody else keeps the old
+    one. Only ``Resize`` of that very array, called by hand, would pull it away.
 
     Args:
         node: ``vtkMRMLScalarVolumeNode``, or ``vtkMRMLVectorVolumeNode`` with red, green and blue.
