@@ -103,8 +103,7 @@ class MedSAMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.set_parameter_node(None)
 
     def onSceneStartClose(self, _caller, _event):
-        self.panel.cancel()
-        self.panel.set_parameter_node(None)
+        self.panel.scene_closes()
 
     def onSceneEndClose(self, _caller, _event):
         if self.parent.isEntered:

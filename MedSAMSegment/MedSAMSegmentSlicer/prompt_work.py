@@ -127,7 +127,10 @@ def answer_prompt(
     start = time.perf_counter()
     prompts = [(plane, box) for plane in request.planes if (box := box_on_view(request.roi, plane, request.volume))]
     if not prompts:
-        raise InvalidPromptError("The box is not on this slice of the image. Draw it over the image, or move the view.")
+        raise InvalidPromptError(
+            "The box or ROI is not on this slice of the image. Draw it over the image, or scroll to a slice that it "
+            "crosses."
+        )
     window = window_for(request.window, request.volume, request.roi)
     answers: list[SliceAnswer] = []
     blocks: list[MaskBlock] = []

@@ -17,6 +17,7 @@ from MedSAMSegmentSlicer.effect_session import EffectSession, SessionEvents, Wri
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, read_settings
 from MedSAMSegmentSlicer.inference_engine import shared_engine
 from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, chosen_rois, remembered_pose, restore_pose
+from MedSAMSegmentSlicer.slice_view_layers import shows_volume
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.status_text import error_text
 from MedSAMSegmentWidgets.box_drawing import BoxDrawing
@@ -138,7 +139,7 @@ class EffectController:
             self._session.cancel()
             self._session.forget_volume()
             self._previews.hide()
-            self._status.show()
+            self._status.say("" if nodes is not None else _("Choose a source volume, a segmentation and a segment."))
         self._settle.start()
         self._status.show()
 
@@ -339,6 +340,10 @@ class EffectController:
     # Views
 
     def _view_entered(self, slice_node: Any) -> None:
+        nodes = self._nodes()
+        if nodes is not None and not shows_volume(slice_node, nodes.volume):
+            text = _("This view does not show the source volume {name}, at which the model looks.")
+            self._status.say(text.format(name=nodes.volume.GetName()))
         if slice_node is not self._view_node:
             self._view_node = slice_node
             self._settle.start()

@@ -147,6 +147,12 @@ class ModulePanel:
             self._engine.cancel(MODELS_JOB)
             self._end(_("Cancelled. Nothing was written."))
 
+    def scene_closes(self) -> None:
+        """Its nodes are about to go, and with them what was computed from them."""
+        self.cancel()
+        self.results.clear()
+        self.set_parameter_node(None)
+
     def try_it(self) -> None:
         """Load the sample and an ROI, and segment it."""
         with slicer.util.tryWithErrorDisplay(_("The sample cannot be loaded."), waitCursor=True):

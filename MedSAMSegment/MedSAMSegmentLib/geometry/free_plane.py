@@ -147,7 +147,8 @@ def _covering(plane: SlicePlane, geometry: VolumeGeometry, longest_side: int) ->
     if len(polygon) == 0:
         raise InvalidPromptError(
             f"The plane through {np.round(plane.origin_ras, 1).tolist()} mm with normal "
-            f"{np.round(plane.normal_ras, 3).tolist()} misses the image. Move it into the image."
+            f"{np.round(plane.normal_ras, 3).tolist()} misses the image. Move it, or scroll the slice view, into the "
+            "image."
         )
     lower, upper = polygon.min(axis=0), polygon.max(axis=0)
     step = max(finest_spacing(plane, geometry), float((upper - lower).max()) / longest_side)

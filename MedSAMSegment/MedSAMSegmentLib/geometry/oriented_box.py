@@ -46,7 +46,7 @@ class OrientedBox:
         size = np.asarray(self.size_mm, dtype=np.float64)
         if size.shape != (3,) or not np.isfinite(size).all() or not (size > 0).all():
             raise InvalidPromptError(
-                f"An ROI of size {size.tolist()} mm is not a box: every side must be longer than zero. Draw it again."
+                f"An ROI of size {_lengths(size)} mm is not a box: every side must be longer than zero. Draw it again."
             )
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise InvalidPromptError(
@@ -135,3 +135,7 @@ class OrientedBox:
             return None
         (x_min, y_min), (x_max, y_max) = polygon.min(axis=0), polygon.max(axis=0)
         return BoxPrompt(float(x_min), float(y_min), float(x_max), float(y_max))
+
+
+def _lengths(size: npt.NDArray[np.float64]) -> str:
+    return " × ".join(f"{side:.4g}" for side in size.ravel())

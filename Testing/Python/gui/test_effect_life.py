@@ -166,3 +166,19 @@ def test_the_segment_says_what_it_was_made_with(workplace):
     assert tags.model == "threshold"
     assert "50,100" in tags.window
     assert slicer.mrmlScene is not None
+
+
+def test_without_a_source_volume_the_status_says_what_to_choose(workplace):
+    workplace.editor.setSourceVolumeNode(None)
+    workplace.run_events(0.05)
+    assert "Choose a source volume" in workplace.effect.panel.status.text
+    workplace.editor.setSourceVolumeNode(workplace.volume)
+    workplace.run_events(0.05)
+    assert "Choose a source volume" not in workplace.effect.panel.status.text
+
+
+def test_a_view_that_shows_another_volume_is_noticed_before_a_box_is_drawn_in_it(workplace):
+    other = slicer.mrmlScene.CopyNode(workplace.volume)
+    slicer.util.setSliceViewerLayers(background=other)
+    workplace.event("EnterEvent", (5, 5))
+    assert "does not show the source volume Brick" in workplace.effect.panel.status.text

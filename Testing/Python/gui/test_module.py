@@ -163,6 +163,20 @@ def test_results_go_into_a_table_of_the_scene_and_into_a_file(widget, workplace,
     assert "Brick" in lines[1]
 
 
+def test_closing_the_scene_clears_the_results(widget, workplace, roi):
+    _run(widget, workplace)
+    slicer.mrmlScene.Clear(False)
+    assert widget.ui.resultTable.rowCount == 0
+    assert not widget.ui.updateButton.enabled
+    assert not widget.ui.show3DButton.enabled
+
+
+def test_results_that_cannot_be_saved_say_why(widget, workplace, roi, tmp_path):
+    _run(widget, workplace)
+    widget.panel.results.write(tmp_path / "no such folder" / "results.csv")
+    assert "cannot be written" in widget.ui.resultLabel.text
+
+
 # More ways in
 
 

@@ -105,7 +105,8 @@ def _set_up_scene(slicer: Any) -> None:
     )
 
     def set_layers(background: Any = None, fit: bool = False, **_others: Any) -> None:
-        """The views have no layers: nothing to do."""
+        """No pixels are drawn: the views only know what they would show."""
+        slicer.app._layout.show(background)
 
     slicer.util.setSliceViewerLayers = set_layers
 

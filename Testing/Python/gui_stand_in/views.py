@@ -20,19 +20,25 @@ class _SliceView:
         """There is nothing to draw on."""
 
 
+def _singleton(scene: Any, layout_name: str, class_name: str) -> Any:
+    """The node of a class that belongs to a view; it survives the closing of the scene."""
+    node = scene.GetSingletonNode(layout_name, class_name)
+    if node is None:
+        node = scene.CreateNodeByClass(class_name)
+        node.UnRegister(None)
+        node.SetSingletonTag(layout_name)
+        node.SetName(layout_name)
+        node.SetLayoutName(layout_name)
+        node = scene.AddNode(node)
+    return node
+
+
 class _SliceWidget(QtWidgets.QWidget):
     """``qMRMLSliceWidget``, and the actors that were added to it."""
 
     def __init__(self, scene: Any, name: str) -> None:
         super().__init__()
-        self._node = scene.GetSingletonNode(name, "vtkMRMLSliceNode")
-        if self._node is None:
-            self._node = scene.CreateNodeByClass("vtkMRMLSliceNode")
-            self._node.UnRegister(None)
-            self._node.SetSingletonTag(name)
-            self._node.SetName(name)
-            self._node.SetLayoutName(name)
-            self._node = scene.AddNode(self._node)
+        self._node = _singleton(scene, name, "vtkMRMLSliceNode")
         self._node.SetOrientation(_COLORS[name])
         self._node.SetDimensions(SIDE, SIDE, 1)
         self._node.SetFieldOfView(SIDE / 2, SIDE / 2, 1.0)
@@ -60,9 +66,15 @@ class LayoutManager:
     def __init__(self, scene: Any) -> None:
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         self._widgets = {name: _StrictSliceWidget(scene, name) for name in _COLORS}
+        self._composites = [_singleton(scene, name, "vtkMRMLSliceCompositeNode") for name in _COLORS]
 
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(self._widgets)
 
     def sliceWidget(self, name: str) -> Any:
         return self._widgets[name]
+
+    def show(self, volume: Any) -> None:
+        """Show a volume in all views."""
+        for composite in self._composites:
+            composite.SetBackgroundVolumeID(volume.GetID() if volume is not None else None)
