@@ -13,8 +13,8 @@ from MedSAMSegmentLib.geometry.block_resampling import block_on_grid
 from MedSAMSegmentLib.geometry.box_around import box_around_mask
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.sampling import sample
-from MedSAMSegmentLib.geometry.slice_stack import Orientation, SliceStack, orientation_named
-from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
+from MedSAMSegmentLib.geometry.slice_stack import ORIENTATIONS, Orientation, SliceStack, orientation_named
+from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter
@@ -82,7 +82,8 @@ def grow(
         model: answers.
         below: slices towards R, A or S with a minus sign: left, posterior, inferior.
         above: slices towards right, anterior, superior.
-        orientation: ``axial``, ``sagittal``, ``coronal``, or ``auto`` for the planes that the volume was taken in.
+        orientation: ``axial``, ``sagittal``, ``coronal``, or ``auto`` for the plane in which a segment of a single
+            slice lies, and of others the planes that the volume was taken in.
         window_rule: see `choose_window`; the segment's box counts as ROI.
         mask_options: threshold and clean-up, on each slice.
         cache: embeddings that are kept.
@@ -101,7 +102,7 @@ def grow(
     own = block_on_grid(segment, volume.geometry)
     if own is None:
         raise InvalidPromptError("The segment has no voxel in the image. Choose a segment that is not empty.")
-    stack = SliceStack.of(volume.geometry, orientation_named(orientation, volume.geometry))
+    stack = _stack(own, volume.geometry, orientation)
     window = None if volume.is_rgb else choose_window(window_rule, volume, box_around_mask(own))
     segmenter, options = Segmenter(model, cache), mask_options or MaskOptions()
     ends = sorted(_layer_of(own, stack, side) for side in (0, 1))
@@ -139,6 +140,16 @@ def grow(
         ended_below=ended[0],
         ended_above=ended[1],
     )
+
+
+def _stack(own: MaskBlock, geometry: VolumeGeometry, orientation: str) -> SliceStack:
+    """The slices to grow on; ``own`` is trimmed."""
+    if orientation == "auto":
+        stacks = [SliceStack.of(geometry, each) for each in ORIENTATIONS]
+        flat = [stack for stack in stacks if own.mask_kji.shape[2 - stack.voxel_axis] == 1]
+        if len(flat) == 1:
+            return flat[0]
+    return SliceStack.of(geometry, orientation_named(orientation, geometry))
 
 
 def _layer_of(block: MaskBlock, stack: SliceStack, side: int) -> int:

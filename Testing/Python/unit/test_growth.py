@@ -41,6 +41,19 @@ def test_a_segment_grows_as_far_as_asked_for_on_each_side():
     assert set(np.argwhere(growth.block.whole())[:, 0]) == {6, 7, 8}
 
 
+@pytest.mark.parametrize(("axis", "orientation"), [(0, "axial"), (1, "coronal"), (2, "sagittal")])
+def test_a_segment_of_a_single_slice_grows_across_the_plane_in_which_it_lies(axis, orientation):
+    k, j, i = (n - 1 for n in GEOMETRY.shape_kji)
+    middle = SPHERE.shape[axis] // 2
+    part = np.zeros_like(SPHERE)
+    at = [slice(None)] * 3
+    at[axis] = middle
+    part[tuple(at)] = SPHERE[tuple(at)]
+    growth = grow(volume_of(SPHERE), MaskBlock(part, (0, i, 0, j, 0, k), GEOMETRY), ThresholdModel(), **OPTIONS)
+    assert growth.orientation == orientation
+    assert set(np.argwhere(growth.block.whole())[:, axis]) == {middle - 1, middle + 1}
+
+
 def test_growing_stops_where_the_structure_ends():
     growth = grow(volume_of(SPHERE), layers(SPHERE, 9, 10), ThresholdModel(), below=9, above=9, **OPTIONS)
     np.testing.assert_array_equal(growth.block.whole() | layers(SPHERE, 9, 10).mask_kji, SPHERE)
