@@ -32,11 +32,13 @@ class WrappingLabel(qt.QObject):
 
     def eventFilter(self, _receiver: Any, event: Any) -> bool:
         """Qt's: whether the event is used up."""
-        if event.type() == qt.QEvent.Resize:
+        if event.type() in (qt.QEvent.Resize, qt.QEvent.Show):
             self._fit()
         return False
 
     def _fit(self) -> None:
+        if not self._label.visible:
+            return  # it is resized when it is shown; and one whose window is being deleted cannot be asked any more
         height = self._label.heightForWidth(self._label.width)
         if height > 0 and self._label.minimumHeight != height:
             self._label.setMinimumHeight(height)
