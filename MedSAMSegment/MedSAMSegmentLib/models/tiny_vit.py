@@ -3,7 +3,8 @@
 The arithmetic is that of the published code (``tiny_vit_sam.py`` of the LiteMedSAM branch of
 https://github.com/bowang-lab/MedSAM, after https://github.com/microsoft/Cream/tree/main/TinyViT), rearranged without
 changing results beyond rounding: batch norms are folded into the convolutions before them, attention biases are laid
-out once, activations stay channels-last so that 1×1 convolutions are matrix products, and padding is projected once.
+out once, activations stay channels-last so that 1×1 convolutions are matrix products, padding is projected once, and a
+CPU computes what widens the channels in bands of rows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedSAMSegmentLib.errors import WeightsError
+from MedSAMSegmentLib.models.row_bands import in_row_bands
 from MedSAMSegmentLib.models.window_order import WindowOrder
 
 _EPSILON = 1e-5
@@ -78,12 +80,14 @@ class TinyViT(nn.Module):
                 module.reduce_precision(dtype)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        tokens = images.permute(0, 2, 3, 1)
-        tokens = self.patch_embed[1](functional.gelu(self.patch_embed[0](tokens)))
+        tokens = in_row_bands(self._embed_patches, images.permute(0, 2, 3, 1), _WIDTHS[0])
         tokens = self.convolution_blocks(tokens)
         for merge, blocks in zip(self.merges, self.attention_blocks, strict=True):
             tokens = blocks(merge(tokens))
         return self.neck(tokens).to(self._dtype)
+
+    def _embed_patches(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.patch_embed[1](functional.gelu(self.patch_embed[0](pixels)))
 
 
 class _Pointwise(nn.Linear):
@@ -111,6 +115,9 @@ class _ConvolutionBlock(nn.Module):
         self.narrow = _Pointwise(4 * width, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return in_row_bands(self._compute, tokens, self.widen.out_features, reach=1)
+
+    def _compute(self, tokens: torch.Tensor) -> torch.Tensor:
         hidden = functional.gelu(self.widen(tokens))
         hidden = functional.gelu(self.convolve(hidden))
         return functional.gelu(self.narrow(hidden).add_(tokens))
@@ -126,6 +133,9 @@ class _Merge(nn.Module):
         self.mix = _Pointwise(width_out, width_out)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return in_row_bands(self._compute, tokens, self.widen.out_features, reach=1, stride=self.convolve.stride[0])
+
+    def _compute(self, tokens: torch.Tensor) -> torch.Tensor:
         hidden = functional.gelu(self.widen(tokens))
         return self.mix(functional.gelu(self.convolve(hidden)))
 
@@ -142,7 +152,11 @@ class _AttentionBlock(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        tokens = self.convolve(tokens.add_(self.attention(tokens)))
+        tokens = tokens.add_(self.attention(tokens))
+        return in_row_bands(self._convolve_and_mix, tokens, self.widen.out_features, reach=1)
+
+    def _convolve_and_mix(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens = self.convolve(tokens)
         hidden = self.narrow(functional.gelu(self.widen(self.norm(tokens).to(self.widen.weight.dtype))))
         return tokens.add_(hidden)
 
