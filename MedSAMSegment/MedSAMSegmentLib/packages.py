@@ -29,5 +29,5 @@ def require(name: str) -> ModuleType:
         package = name.split(".", maxsplit=1)[0]
         raise MissingPackageError(
             f"The Python package {package!r} is needed and cannot be loaded ({error}). In 3D Slicer: open the module "
-            f"MedSAMSegment, section Set up, and click Install. Elsewhere: pip install '{REQUIREMENTS[package]}'"
+            f"MedSAM Segment, section Set up, and click Install. Elsewhere: pip install '{REQUIREMENTS[package]}'"
         ) from error

@@ -6,24 +6,27 @@ from slicer.i18n import tr as _
 
 from MedSAMSegmentWidgets.shortcuts import SHORTCUTS
 
-_ACTIONS = {
-    "apply": "segment the ROI",
-    "revert": "put the ROI back and drop the preview",
-    "new_roi": "place a new ROI",
-    "live_preview": "live preview on or off",
-}
-
 
 def help_text() -> str:
     """HTML."""
-    keys = "".join(f"<li><b>{key}:</b> {_ACTIONS[action]}</li>" for action, key in SHORTCUTS.items())
+    actions = {
+        "apply": _("segment the ROI"),
+        "revert": _("put the ROI back and drop the preview"),
+        "new_roi": _("place a new ROI"),
+        "live_preview": _("live preview on or off"),
+    }
+    keys = "".join(f"<li><b>{key}:</b> {actions[action]}" for action, key in SHORTCUTS.items())
     return _(
         "<html>Draw a box in a slice view: what is in it goes into the segment.<br>"
         "<p><ul style='margin: 0'>"
         "<li><b>Drag with the left button in a slice view:</b> draw a box; its content goes into the selected segment."
         "<li><b>Drag a handle of the box:</b> correct it; the result follows."
         "<li><b>Escape while dragging:</b> forget the box."
-        "<li><b>ROI:</b> choose or place one for several slices or a whole structure, then click Apply."
+        "<li><b>ROI:</b> choose or place one for several slices or a whole structure, then click Apply. A line along a "
+        "lesion's longest diameter, a plane or a closed curve will do as well: the arrow beside New ROI places them."
+        "<li><b>Several ROIs:</b> each one that is checked becomes a segment with its name and colour."
+        "<li><b>From the selected segment:</b> place an ROI around it, or grow it to the slices next to it."
+        "<li><b>Undo</b> takes back the last box, Apply or growth as a whole."
         "</ul><p>Keys while the effect is active:<ul style='margin: 0'>{keys}</ul>"
         "<p>Not a medical device: check every result.</html>"
     ).format(keys=keys)

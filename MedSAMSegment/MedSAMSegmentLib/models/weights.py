@@ -88,7 +88,7 @@ def need_weights(model: ModelDescription) -> Weights:
 def how_to_get(model: ModelDescription) -> str:
     """What a user does to get a model's weights, online and offline."""
     download = (
-        "In 3D Slicer: module MedSAMSegment, section Models, Download. "
+        "In 3D Slicer: module MedSAM Segment, section Models, Download. "
         f"On the command line: medsam-segment models download {model.id}"
     )
     command = f"medsam-segment models import {model.id}"

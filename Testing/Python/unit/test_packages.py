@@ -27,7 +27,7 @@ def test_a_missing_package_is_an_error_with_both_ways_to_install_it(name: str, m
     with pytest.raises(MissingPackageError) as caught:
         require(name)
     assert f"pip install '{REQUIREMENTS[name]}'" in str(caught.value)
-    assert "In 3D Slicer: open the module MedSAMSegment" in str(caught.value)
+    assert "In 3D Slicer: open the module MedSAM Segment" in str(caught.value)
 
 
 def test_a_package_whose_libraries_do_not_load_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
