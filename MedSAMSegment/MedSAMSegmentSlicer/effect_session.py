@@ -12,6 +12,7 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.last_box import LastBox
 from MedSAMSegmentSlicer.prompt_previews import PromptPreviews
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, planes_through
 from MedSAMSegmentSlicer.provenance import (
@@ -24,7 +25,7 @@ from MedSAMSegmentSlicer.provenance import (
 )
 from MedSAMSegmentSlicer.roi_nodes import Roi, roi_from_node
 from MedSAMSegmentSlicer.roi_sources import roi_from_markup
-from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult, on_reference_grid, segment_mask
+from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResult
 from MedSAMSegmentSlicer.slice_preparation import SlicePreparation
 
 if TYPE_CHECKING:
@@ -80,14 +81,6 @@ class SessionEvents:
     failed: Callable[[Exception], None]
 
 
-@dataclass(frozen=True)
-class _LastBox:
-    """What the box drawn last added: given back when the box is corrected."""
-
-    nodes: EditorNodes
-    added: MaskBlock | None
-
-
 class EffectSession:
     """One effect's requests whose answers are written. All for the main thread.
 
@@ -111,7 +104,7 @@ class EffectSession:
         self.preparation = SlicePreparation(engine, self._requests, events.encoded, events.failed, name)
         self._write_key = f"{name}/write"
         self._prefix = f"{name}/"
-        self._last_box: _LastBox | None = None
+        self._last_box = LastBox()
 
     @property
     def is_writing(self) -> bool:
@@ -126,7 +119,7 @@ class EffectSession:
 
     def forget_box(self) -> None:
         """The last box is finished: drawing or moving another one leaves what it added."""
-        self._last_box = None
+        self._last_box.forget()
 
     def forget_volume(self) -> None:
         """Let go of the voxels of the source volume, and of what was chosen for them."""
@@ -150,12 +143,12 @@ class EffectSession:
             roi: `roi_of_drawn_box`.
         """
         self.forget_box()
-        self._segment_box(roi, box.slice_to_ras, correct=False)
+        self._segment_box(roi, box.slice_to_ras)
 
     def segment_corrected_box(self, roi_node: Any) -> None:
         """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
         roi = roi_from_node(roi_node)
-        self._segment_box(roi, roi.box.object_to_ras, correct=True)
+        self._segment_box(roi, roi.box.object_to_ras)
 
     def apply(self, roi_nodes: Sequence[Any], pose_of_view: Any) -> None:
         """Segment ROIs as far as the scope says: one into the selected segment, several into one segment each.
@@ -229,7 +222,7 @@ class EffectSession:
             wanted=lambda: self._events.nodes() == nodes,
         )
 
-    def _segment_box(self, roi: Roi, pose: Any, *, correct: bool) -> None:
+    def _segment_box(self, roi: Roi, pose: Any) -> None:
         nodes, settings = self._requests.need_nodes(), self._events.settings()
         plane = self._requests.plane_of(pose)
         request = self._requests.request(nodes, settings, roi.box, (plane,))
@@ -237,17 +230,10 @@ class EffectSession:
         def done(answers: list[PromptAnswer]) -> None:
             self.previews.remember_window(answers[0])
             edits = self._edits(nodes.segment_id, answers[0], settings.mode, nodes)
-            last = self._last_box
-            if correct and last is not None and last.nodes == nodes and last.added is not None:
-                edits.insert(0, SegmentEdit(nodes.segment_id, last.added, EditMode.SUBTRACT))
-            block = answers[0].block and on_reference_grid(answers[0].block, nodes.segmentation)
-            before = None if block is None else segment_mask(nodes.segmentation, nodes.segment_id, block)
-            if correct and last is not None and last.added is not None and block is not None and before is not None:
-                # What the same box had added counts as not there: it would go again with the next correction.
-                before = before & ~_overlap(last.added, block)
-            results = self._writer.write(edits)
+            before = self._last_box.before(nodes, answers[0].block)
+            results = self._writer.write([*self._last_box.withdrawal(nodes), *edits])
             _tag(nodes, nodes.segment_id, roi, answers[0], settings)
-            self._last_box = _LastBox(nodes, self._added(nodes, block, before))
+            self._last_box.remember(nodes, before)
             self._events.written(Written(results, answers, _names(nodes, [nodes.segment_id])))
 
         self._submit(nodes, settings, [request], done)
@@ -303,13 +289,6 @@ class EffectSession:
         region = MaskBlock.union(blocks) if blocks else None
         return [SegmentEdit(segment_id, answer.block, edit_mode, region)]
 
-    def _added(self, nodes: EditorNodes, block: MaskBlock | None, before: Any) -> MaskBlock | None:
-        """The voxels of a block that the segment has now and had not before."""
-        if block is None:
-            return None
-        after = segment_mask(nodes.segmentation, nodes.segment_id, block)
-        return MaskBlock(after & ~before, block.extent_ijk, block.grid).trimmed()
-
 
 def _names(nodes: EditorNodes, segment_ids: Sequence[str]) -> list[str]:
     segmentation = nodes.segmentation.GetSegmentation()
@@ -330,12 +309,3 @@ def _tag(nodes: EditorNodes, segment_id: str, roi: Roi, answer: PromptAnswer, se
         predicted_iou=f"{answer.predicted_iou:.3f}",
     )
     tag_segment(nodes.segmentation.GetSegmentation().GetSegment(segment_id), provenance)
-
-
-def _overlap(part: MaskBlock, of: MaskBlock) -> Any:
-    """Where a block's voxels are another one's: bool of the other one's shape."""
-    import numpy as np
-
-    whole = MaskBlock.union([part, MaskBlock(np.zeros_like(of.mask_kji), of.extent_ijk, of.grid)])
-    first = [of.extent_ijk[2 * axis] - whole.extent_ijk[2 * axis] for axis in (2, 1, 0)]
-    return whole.mask_kji[tuple(slice(low, low + size) for low, size in zip(first, of.mask_kji.shape, strict=True))]
