@@ -34,10 +34,12 @@ class View:
     Attributes:
         factor: field of view, in multiples of the ROI's longer side; infinite for the whole slice.
         window: intensity mapping; None for RGB.
+        weight: of its answers, before it is known how sure the model is of them.
     """
 
     factor: float
     window: Window | None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,18 @@ from MedSAMSegmentLib.propagation.evidence import Evidence
 from MedSAMSegmentLib.propagation.intensity_evidence import brightness_bins, brightness_logits
 from MedSAMSegmentLib.propagation.key_slices import ExpectedShape
 from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
+from MedSAMSegmentLib.propagation.view_choice import trust_in_views
 
 _SMOOTHING_MM = 2.0
 """Sigma of the Gaussian across slices: neighbours that lie much further apart have no say."""
 
-_IOU_SCALE = 0.04
-"""A view whose predicted IoU is better by this much counts e times as much."""
+_TRUST_SCALE = 0.03
+"""A view that the model is surer of by this much counts e times as much."""
 
-_PRIOR_PER_DOUBT, _SURE = 30.0, 0.92
+_OWN_PLANE = 2.0
+"""Weight of the structure's own slices against that of each of the other planes."""
+
+_PRIOR_PER_DOUBT, _SURE = 15.0, 0.92
 """Logits at the ROI's centre for each unit of predicted IoU that is missing to being sure."""
 _STRONGEST_PRIOR = 9.0
 _UNLIKE_AN_ELLIPSOID, _LIKE_AN_ELLIPSOID = 0.55, 0.67
@@ -44,6 +48,7 @@ def fuse(
     volume: Volume,
     region: RoiSlices,
     expected: Sequence[ExpectedShape | None] | None = None,
+    across: Sequence[Evidence] = (),
 ) -> npt.NDArray[np.float32]:
     """Logits of the structure: what the model says, what is likely by the place in the ROI, and the brightness.
 
@@ -52,24 +57,29 @@ def fuse(
 
     Args:
         evidence: of every view.
-        weights: of the views, before their predicted IoU is taken into account.
+        weights: of the views, before it is taken into account how sure the model is of each.
         volume: not changed.
         region: the slices.
         expected: what corrected slices say of each.
+        across: of other planes, on the same layers.
 
     Returns:
         (layers, rows, columns) float32; minus infinity outside the ROI.
     """
-    view_iou = evidence.predicted_iou.mean(axis=1)
-    shares = np.asarray(weights) * np.exp((view_iou - view_iou.max()) / _IOU_SCALE)
+    trust = trust_in_views(evidence)
+    shares = np.asarray(weights) * np.exp((trust - trust.max()) / _TRUST_SCALE)
     shares /= shares.sum()
+    shares *= _OWN_PLANE / (_OWN_PLANE + len(across))
+    shares = np.append(shares, np.full(len(across), 1 / (_OWN_PLANE + len(across))))
+    views = np.concatenate([evidence.logits, *(other.logits for other in across)])
+    view_iou = np.concatenate([each.predicted_iou.mean(axis=1) for each in (evidence, *across)])
     sureness = float(shares @ view_iou)
 
     radius = np.stack([region.squared_radius(n) for n in range(len(region.layers))])
     inside = np.stack([region.is_inside(n) for n in range(len(region.layers))])
-    answer = np.tensordot(shares.astype(np.float32), evidence.logits, axes=1)
+    answer = np.tensordot(shares.astype(np.float32), views, axes=1)
     answer = smoothed_across(answer, region.layers, region.stack.thickness_mm)
-    likeness = max(_dice((logits > 0) & inside, radius <= 1) for logits in (*evidence.logits, answer))
+    likeness = max(_dice((logits > 0) & inside, radius <= 1) for logits in (*views, answer))
     likeness = (likeness - _UNLIKE_AN_ELLIPSOID) / (_LIKE_AN_ELLIPSOID - _UNLIKE_AN_ELLIPSOID)
     prior = np.clip(_PRIOR_PER_DOUBT * (_SURE - sureness), 0, _STRONGEST_PRIOR) * np.clip(likeness, 0, 1)
     answer += np.float32(prior) * np.clip(1 - radius, -_FURTHEST_OUT, _FURTHEST_OUT)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from MedSAMSegmentLib.errors import InvalidOptionError
 
 LEVELS = ("auto", "fast", "best")
-"""``fast``: one encoder pass a slice. ``best``: several views of each slice. ``auto``: best on a GPU, else fast."""
+"""``fast``: one view of each slice. ``best``: several, and other planes. ``auto``: best on a GPU, else fast."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,21 @@ class Level:
         fields_of_view: sides of the views that are encoded, in multiples of the ROI's longer side on the slice;
             infinite for the whole slice.
         weights: of their answers.
+        takes_one: only one of the views, the one that the model is surest of on two slices: one encoder pass a slice,
+            and two more. Otherwise all of them.
+        looks_across: the two other planes are asked too, with the first of the views.
     """
 
     name: str
     fields_of_view: tuple[float, ...]
     weights: tuple[float, ...]
+    takes_one: bool
+    looks_across: bool
 
 
 _LEVELS = {
-    "fast": Level("fast", (5.0,), (1.0,)),
-    "best": Level("best", (math.inf, 5.0), (4.0, 1.0)),
+    "fast": Level("fast", (5.0, math.inf), (1.0, 1.0), takes_one=True, looks_across=False),
+    "best": Level("best", (5.0, math.inf), (1.0, 2.0), takes_one=False, looks_across=True),
 }
 
 

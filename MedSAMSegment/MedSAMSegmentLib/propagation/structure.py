@@ -20,6 +20,7 @@ from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
 from MedSAMSegmentLib.propagation.border import is_cut_off
 from MedSAMSegmentLib.propagation.confidence import slice_results
+from MedSAMSegmentLib.propagation.cross_planes import cross_evidence, cross_regions
 from MedSAMSegmentLib.propagation.evidence import Evidence, View, gather_evidence
 from MedSAMSegmentLib.propagation.field_of_view import FieldOfView
 from MedSAMSegmentLib.propagation.fusion import fuse
@@ -28,6 +29,7 @@ from MedSAMSegmentLib.propagation.layer_masks import block_of_layers, mask_on_la
 from MedSAMSegmentLib.propagation.levels import LEVELS, Level, level_of
 from MedSAMSegmentLib.propagation.results import SliceResult, Structure
 from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
+from MedSAMSegmentLib.propagation.view_choice import ChosenViews, choose_view
 
 __all__ = ["LEVELS", "KeySlice", "SliceResult", "Structure", "repropagate", "segment_structure"]
 
@@ -60,7 +62,8 @@ def segment_structure(
         volume: not changed.
         roi: around the structure.
         model: answers.
-        level: ``fast``, one encoder pass a slice; ``best``; or ``auto``, best on a GPU and fast elsewhere.
+        level: ``fast``, one view of each slice (and one more of two of them, to choose by); ``best``; or ``auto``,
+            best on a GPU and fast elsewhere.
         window_rule: see `choose_window`.
         orientation: ``axial``, ``sagittal``, ``coronal``, or ``auto`` for the planes that the volume was taken in.
         slices: ``all`` that the ROI crosses, its ``center`` one, or those nearest to some positions (mm).
@@ -86,8 +89,9 @@ def segment_structure(
     )
     stack = SliceStack.of(volume.geometry, orientation_named(orientation, volume.geometry))
     region = RoiSlices.of(stack, roi, slices)
-    keys = work.key_masks(key_slices, region)
-    masks, results, evidence = work.solve(region, keys)
+    chosen = work.views(region)
+    keys = work.key_masks(key_slices, region, chosen)
+    masks, results, evidence = work.solve(region, keys, chosen)
     block = replaced_layers(block_of_layers(masks, region, work.options), stack, keys)
     return work.structure(block, results, region, masks, evidence)
 
@@ -140,7 +144,8 @@ def repropagate(
         )
     stack = SliceStack.of(volume.geometry, orientation)
     whole = RoiSlices(stack, roi, tuple(stack.nearest(result.position_mm) for result in structure.slices))
-    keys = work.key_masks(key_slices, whole)
+    chosen = work.views(whole)
+    keys = work.key_masks(key_slices, whole, chosen)
     changed = stack.nearest(changed_mm)
     if changed not in keys:
         raise InvalidOptionError(
@@ -150,7 +155,7 @@ def repropagate(
     after = min((key for key in keys if key > changed), default=len(stack))
     # The corrected slice takes part, so that its result is new as well.
     between = RoiSlices(stack, roi, tuple(layer for layer in whole.layers if before < layer < after))
-    masks, results, evidence = work.solve(between, keys)
+    masks, results, evidence = work.solve(between, keys, chosen)
     block = block_of_layers(masks, between, work.options)
     kept = {layer: mask_on_layer(structure.block, stack, layer) for layer in whole.layers}
     kept = {layer: mask_hw for layer, mask_hw in kept.items() if layer not in between.layers}
@@ -176,20 +181,56 @@ class _Work:
     progress: _Progress | None
     cancelled: Callable[[], bool] | None
 
-    def solve(self, region: RoiSlices, keys: Mapping[int, _Masks]) -> tuple[_Masks, list[SliceResult], Evidence]:
+    def views(self, region: RoiSlices) -> ChosenViews:
+        """How all layers of a structure are looked at."""
+        views = [
+            View(factor, self.window, weight)
+            for factor, weight in zip(self.level.fields_of_view, self.level.weights, strict=True)
+        ]
+        if not self.level.takes_one:
+            return ChosenViews(tuple(views), cross_regions(region) if self.level.looks_across else ())
+        return choose_view(self.volume, region, views, self.segmenter, cancelled=self.cancelled)
+
+    def solve(
+        self, region: RoiSlices, keys: Mapping[int, _Masks], chosen: ChosenViews
+    ) -> tuple[_Masks, list[SliceResult], Evidence]:
         """Masks of a region's layers, and what is known of each."""
         expected = expected_shapes(region, keys)
         boxes = []
         for n, shape in enumerate(expected):
             own = (region.boxes[n], region.shrunk_box(n))
             boxes.append(own if shape is None else tuple(shape.box(region, box) for box in own))
-        views = [View(factor, self.window) for factor in self.level.fields_of_view]
+        sizes = [len(region.layers) * len(chosen.views), *(len(other.layers) for other in chosen.across)]
+        steps = iter(self._progress_of_parts(sizes))
         evidence = gather_evidence(
-            self.volume, region, boxes, views, self.segmenter, progress=self.progress, cancelled=self.cancelled
+            self.volume,
+            region,
+            boxes,
+            chosen.views,
+            self.segmenter,
+            progress=next(steps),
+            cancelled=self.cancelled,
+        )
+        across = [
+            cross_evidence(
+                self.volume,
+                region,
+                other,
+                chosen.views[0],
+                self.segmenter,
+                progress=next(steps),
+                cancelled=self.cancelled,
+            )
+            for other in chosen.across
+        ]
+        evidence = replace(
+            evidence,
+            encode_seconds=chosen.encode_seconds + sum(each.encode_seconds for each in (evidence, *across)),
+            decode_seconds=chosen.decode_seconds + sum(each.decode_seconds for each in (evidence, *across)),
         )
         if self.cancelled is not None and self.cancelled():
             raise CancelledError("Cancelled. Nothing was written.")
-        logits = fuse(evidence, self.level.weights, self.volume, region, expected)
+        logits = fuse(evidence, [view.weight for view in chosen.views], self.volume, region, expected, across)
         masks = logits > self.options.logit_threshold
         is_key = np.array([layer in keys for layer in region.layers])
         corrected = [n for n, layer in enumerate(region.layers) if layer in keys]
@@ -200,7 +241,18 @@ class _Work:
             results[n] = replace(results[n], voxels=int(np.count_nonzero(keys[region.layers[n]])))
         return masks, results, evidence
 
-    def key_masks(self, key_slices: Sequence[KeySlice], region: RoiSlices) -> dict[int, _Masks]:
+    def _progress_of_parts(self, sizes: Sequence[int]) -> list[_Progress | None]:
+        """What each of several parts of this work reports to, by their sizes."""
+        progress = self.progress
+        if progress is None:
+            return [None] * len(sizes)
+
+        def part(before: int, size: int) -> _Progress:
+            return lambda share, text: progress((before + share * size) / sum(sizes), text)
+
+        return [part(sum(sizes[:n]), size) for n, size in enumerate(sizes)]
+
+    def key_masks(self, key_slices: Sequence[KeySlice], region: RoiSlices, chosen: ChosenViews) -> dict[int, _Masks]:
         """The corrected slices' masks by layer, (rows, columns) on the whole plane."""
         masks = {}
         for key in key_slices:
@@ -210,7 +262,7 @@ class _Work:
                     f"The corrected slice at {key.position_mm:.1f} mm is none of the structure's slices. Enlarge the "
                     "ROI, or leave it out."
                 )
-            mask_hw = self._mask_in_box(key, region, layer) if key.mask_hw is None else key.mask_hw
+            mask_hw = self._mask_in_box(key, region, layer, chosen) if key.mask_hw is None else key.mask_hw
             if mask_hw.shape != region.stack.plane(layer).shape_hw:
                 raise InvalidPromptError(
                     f"The corrected slice at {key.position_mm:.1f} mm has a mask of {mask_hw.shape} pixels; the slice "
@@ -219,11 +271,11 @@ class _Work:
             masks[layer] = mask_hw
         return masks
 
-    def _mask_in_box(self, key: KeySlice, region: RoiSlices, layer: int) -> _Masks:
+    def _mask_in_box(self, key: KeySlice, region: RoiSlices, layer: int, chosen: ChosenViews) -> _Masks:
         """The model's answer to a corrected box, as it is."""
         plane, box = region.stack.plane(layer), key.box
         mask_hw = np.zeros(plane.shape_hw, dtype=bool)
-        field = FieldOfView.around(region.largest_box, max(self.level.fields_of_view), plane)
+        field = FieldOfView.around(region.largest_box, max(view.factor for view in chosen.views), plane)
         shown = None if box is None else field.box(box)
         if shown is None:
             raise InvalidPromptError(f"The box {box} on the slice at {key.position_mm:.1f} mm is not near the ROI.")

@@ -9,6 +9,7 @@ from MedSAMSegmentLib.errors import CancelledError, InvalidOptionError, InvalidP
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.slice_stack import SliceStack
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
+from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.levels import level_of
 from MedSAMSegmentLib.propagation.structure import KeySlice, repropagate, segment_structure
@@ -71,14 +72,40 @@ def test_the_result_does_not_depend_on_how_the_volume_is_stored():
     assert len(results) == 48 and all(result == results[0] for result in results)
 
 
-def test_fast_encodes_every_slice_once_and_best_twice():
+def test_fast_encodes_every_slice_once_and_two_of_them_twice():
     # Wide enough for five times the ROI to be less than the whole slice.
+    model = ThresholdModel()
+    structure = segment_structure(sphere_volume(grid((20, 120, 120))), box_around(RADIUS), model, level="fast")
+    assert len(structure.slices) == 9  # layers of 2 mm with centres at -10, -8 … 6 mm in 18 mm
+    assert len(model.encoded) == 9 + 2
+
+
+def test_best_encodes_every_slice_twice_and_eight_layers_at_most_of_each_other_plane():
+    model = ThresholdModel()
+    segment_structure(sphere_volume(grid((20, 120, 120))), box_around(RADIUS), model, level="best")
+    # 19 layers of 1 mm across, the outermost on the faces: every third of them.
+    assert len(model.encoded) == 2 * 9 + 7 + 7
+
+
+def test_best_looks_at_one_plane_only_where_slices_are_thick_or_few():
+    thick = sphere_volume(grid((9, 120, 120), (1.0, 1.0, 10.0)))
+    model = ThresholdModel()
+    structure = segment_structure(thick, box_around(RADIUS), model, level="best")
+    assert len(model.encoded) == 2 * len(structure.slices)
+    model = ThresholdModel()
+    segment_structure(sphere_volume(grid((20, 120, 120))), box_around(RADIUS), model, level="best", slices="center")
+    assert len(model.encoded) == 2
+
+
+def test_correcting_a_slice_takes_no_new_encoder_pass():
     volume, roi = sphere_volume(grid((20, 120, 120))), box_around(RADIUS)
-    for level, passes in (("fast", 1), ("best", 2)):
-        model = ThresholdModel()
-        structure = segment_structure(volume, roi, model, level=level)
-        assert len(structure.slices) == 9  # layers of 2 mm with centres at -10, -8 … 6 mm in 18 mm
-        assert len(model.encoded) == passes * len(structure.slices)
+    for level in ("fast", "best"):
+        model, cache = ThresholdModel(), EmbeddingCache()
+        structure = segment_structure(volume, roi, model, level=level, cache=cache)
+        passes = len(model.encoded)
+        nothing = np.zeros(SliceStack.of(volume.geometry, "axial").plane(0).shape_hw, dtype=bool)
+        repropagate(structure, volume, model, [KeySlice(0.0, mask_hw=nothing)], 0.0, cache=cache)
+        assert len(model.encoded) == passes
 
 
 def test_slices_are_listed_by_position_with_their_voxels():
