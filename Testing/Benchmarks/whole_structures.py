@@ -1,12 +1,11 @@
 """Whole structures from one 3D ROI: Dice of each method and case, with the published slice chain in the same run.
 
-Usage: python3 Testing/Benchmarks/whole_structures.py [--cases FOLDER] [--json FILE] [--levels fast,best] [--margin X]
+Usage: python3 Testing/Benchmarks/whole_structures.py [--cases FOLDER] [--json FILE] [--levels fast,best]
+                                                      [--margin X] [--jitter X] [--only NAME] [--embeddings FOLDER]
 
-Cases: the lungs of the chest CT in the PyPI package ``slicerio``; lesions of known shape in real surroundings, made
-here with fixed seeds, in that CT and, where it is installed, in the MNI152 template of ``nilearn``; and every
-``NAME.nrrd`` or ``NAME.nii.gz`` of FOLDER that has a ``NAME_label.…`` beside it. A ``NAME_norm.mgz`` with a
-``NAME_aparc_aseg.mgz`` (needs nibabel) gives brain structures in 5 mm slices. The ROI is the tight box of the
-reference, or one with a margin.
+Cases: those of ``structure_cases.py``, and every ``NAME.nrrd`` or ``NAME.nii.gz`` of FOLDER that has a
+``NAME_label.…`` beside it. A ``NAME_norm.mgz`` with a ``NAME_aparc_aseg.mgz`` (needs nibabel) gives brain structures in
+5 mm slices. The ROI is the tight box of the reference, or one with a margin, or one whose sides are moved at random.
 """
 
 from __future__ import annotations
@@ -14,20 +13,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
-import slicerio
+from structure_cases import Case, folder_cases, sample_cases
 
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.sampling import sample
 from MedSAMSegmentLib.geometry.slice_stack import SliceStack, acquisition_orientation
-from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume, VolumeGeometry
+from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
+from MedSAMSegmentLib.inference.disk_embedding_cache import DiskEmbeddingCache
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.inference.slice_image import see
@@ -37,159 +35,6 @@ from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
 from MedSAMSegmentLib.models.resampling import resize_area
 from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.structure import Structure, segment_structure
-
-BRAIN_LABELS = {
-    "left thalamus": (10,),
-    "left caudate": (11,),
-    "right putamen": (51,),
-    "right hippocampus": (53,),
-    "left pallidum": (13,),
-    "right amygdala": (54,),
-    "brain stem": (16,),
-    "left lateral ventricle": (4,),
-}
-"""FreeSurfer's label values."""
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    volume: Volume
-    reference_kji: npt.NDArray[np.bool_]
-
-    def roi(self, margin: float) -> OrientedBox:
-        """The tight box of the reference, longer by a share of each side at either end."""
-        kji = np.argwhere(self.reference_kji)
-        low, high = kji.min(axis=0)[::-1], kji.max(axis=0)[::-1]
-        i, j, k = ((int(a), int(b)) for a, b in zip(low, high, strict=True))
-        return OrientedBox.around_grid(self.volume.geometry.crop((*i, *j, *k))).scaled(1 + 2 * margin)
-
-
-# --- Cases ---
-
-
-def read(path: Path) -> Volume:
-    if path.suffix == ".mgz":
-        import nibabel
-
-        image = nibabel.load(path)
-        voxels = np.ascontiguousarray(np.asarray(image.dataobj).transpose(2, 1, 0))
-        return Volume(voxels, VolumeGeometry(voxels.shape, image.affine))
-    image = sitk.ReadImage(str(path))
-    ijk_to_lps = np.eye(4)
-    ijk_to_lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    ijk_to_lps[:3, 3] = image.GetOrigin()
-    voxels = sitk.GetArrayFromImage(image)
-    return Volume(voxels, VolumeGeometry(voxels.shape[:3], np.diag([-1.0, -1.0, 1.0, 1.0]) @ ijk_to_lps))
-
-
-def thick_slices(volume: Volume, axis: int, count: int) -> Volume:
-    """Means of ``count`` neighbouring layers across a voxel axis (0 I, 1 J, 2 K); the dtype stays for whole numbers."""
-    whole = volume.voxels_kji.shape[2 - axis] // count
-    layers = np.moveaxis(volume.voxels_kji, 2 - axis, 0)[: whole * count]
-    means = layers.reshape(whole, count, *layers.shape[1:]).mean(axis=1, dtype=np.float32)
-    if volume.voxels_kji.dtype.kind in "iu":
-        means = np.rint(means).astype(volume.voxels_kji.dtype)
-    ijk_to_ras = volume.geometry.ijk_to_ras.copy()
-    ijk_to_ras[:3, 3] += ijk_to_ras[:3, axis] * (count - 1) / 2
-    ijk_to_ras[:3, axis] *= count
-    voxels = np.ascontiguousarray(np.moveaxis(means, 0, 2 - axis))
-    return Volume(voxels, VolumeGeometry(voxels.shape, ijk_to_ras))
-
-
-def brain_cases(name: str, image: Volume, labels: Volume) -> Iterator[Case]:
-    """Structures at 5 mm axial slices."""
-    axis = SliceStack.of(image.geometry, "axial").voxel_axis
-    thick = thick_slices(image, axis, 5)
-    for structure, values in BRAIN_LABELS.items():
-        share = Volume(np.isin(labels.voxels_kji, values).astype(np.float32), labels.geometry)
-        reference = thick_slices(share, axis, 5).voxels_kji >= 0.5
-        if reference.any():
-            yield Case(f"{name} {structure}", thick, reference)
-
-
-def lesion(
-    name: str,
-    background: Volume,
-    center_ras: tuple[float, float, float],
-    radii_mm: tuple[float, float, float],
-    contrast: float,
-    seed: int,
-    *,
-    has_rim: bool = False,
-) -> Case:
-    """A lobulated lesion, blurred at its border and textured, in real surroundings."""
-    random = np.random.default_rng(seed)
-    grid = background.geometry
-    k, j, i = np.indices(grid.shape_kji)
-    offsets = np.stack((i, j, k), axis=-1) @ grid.ijk_to_ras[:3, :3].T + grid.ijk_to_ras[:3, 3] - center_ras
-    turned, _ = np.linalg.qr(random.normal(size=(3, 3)))
-    scaled = offsets @ turned / radii_mm
-    radius = np.linalg.norm(scaled, axis=-1)
-    direction = scaled / np.maximum(radius, 1e-9)[..., None]
-    lobes = np.zeros(radius.shape)
-    for degree in range(2, 6):
-        for _ in range(3):
-            pole = random.normal(size=3)
-            angle = np.arccos(np.clip(direction @ (pole / np.linalg.norm(pole)), -1, 1))
-            lobes += random.normal() * np.cos(degree * angle) / degree
-    radius /= 1 + 0.18 * lobes / np.abs(lobes).max()
-    reference = radius <= 1
-    original = background.voxels_kji.astype(np.float64)
-    texture = random.normal(size=radius.shape)
-    texture = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(texture), 2.0))
-    profile = np.where(radius < 0.6, -0.4, 1.0) if has_rim else 1.0
-    inside = 0.6 * np.median(original[reference]) + 0.4 * original
-    inside = inside + contrast * profile + 0.18 * abs(contrast) * texture / texture.std()
-    share = 1 / (1 + np.exp(np.clip((radius - 1) * min(radii_mm) / 1.2, -30, 30)))
-    voxels = np.rint(original * (1 - share) + inside * share).astype(np.int16)
-    return Case(name, Volume(voxels, grid), reference)
-
-
-def sample_cases() -> Iterator[Case]:
-    """From packages on PyPI."""
-    folder = Path(slicerio.__file__).parent / "data"
-    chest = read(folder / "CTChest4.nrrd")
-    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "Segmentation.seg.nrrd")))
-    yield Case("chest right lung", chest, labels == 5)
-    yield Case("chest left lung", chest, labels == 6)
-    # Centres in the liver, in a lung, and between the muscles of the back.
-    center = chest.geometry.corners_ras.mean(axis=0)
-    for n, (offset, radii, contrast) in enumerate(
-        (
-            ((50.0, 10.0, -115.0), (24.0, 20.0, 27.0), -70.0),
-            ((70.0, 0.0, 20.0), (20.0, 17.0, 24.0), 700.0),
-            ((-75.0, -20.0, -10.0), (17.0, 22.0, 25.0), 750.0),
-        )
-    ):
-        x, y, z = center + offset
-        yield lesion(f"made lesion {n + 1}", chest, (float(x), float(y), float(z)), radii, contrast, seed=20 + n)
-    try:
-        import nilearn.datasets
-    except ImportError:
-        return
-    template = sorted((Path(nilearn.datasets.__file__).parent / "data").glob("mni_icbm152_t1*nii.gz"))
-    if template:
-        brain = thick_slices(read(template[0]), 2, 3)
-        yield lesion("made tumour 1", brain, (30.0, -20.0, 30.0), (20.0, 15.0, 14.0), 0.35, seed=30, has_rim=True)
-        yield lesion("made tumour 2", brain, (-35.0, 30.0, 15.0), (12.0, 15.0, 10.0), 0.3, seed=31)
-
-
-def folder_cases(folder: Path) -> Iterator[Case]:
-    for label_path in sorted([*folder.glob("*_label.*"), *folder.glob("*_aparc_aseg.mgz")]):
-        is_brain = label_path.name.endswith("_aparc_aseg.mgz")
-        name = label_path.name.removesuffix("_aparc_aseg.mgz") if is_brain else label_path.name.split("_label.")[0]
-        image_path = folder / (f"{name}_norm.mgz" if is_brain else label_path.name.replace("_label.", "."))
-        image, labels = read(image_path), read(label_path)
-        if is_brain:
-            yield from brain_cases(name, image, labels)
-            continue
-        for value in np.unique(labels.voxels_kji[labels.voxels_kji > 0]):
-            reference = labels.voxels_kji == value
-            yield Case(name if labels.voxels_kji.max() == 1 else f"{name} {value:g}", image, reference)
-
-
-# --- Methods that the project's own are compared with ---
 
 
 class PublishedSlices:
@@ -289,8 +134,9 @@ def slice_records(case: Case, structure: Structure) -> list[dict[str, float]]:
     return records
 
 
-def measure(case: Case, model: SegmentationModel, levels: list[str], margin: float) -> dict:
-    roi = case.roi(margin)
+def measure(
+    case: Case, roi: OrientedBox, model: SegmentationModel, levels: list[str], new_cache: Callable[[], EmbeddingCache]
+) -> dict:
     record: dict = {"dice": {}, "seconds": {}, "slices": {}, "touches_roi_border": {}}
 
     def timed(name: str, compute) -> object:  # type: ignore[no-untyped-def]
@@ -299,7 +145,7 @@ def measure(case: Case, model: SegmentationModel, levels: list[str], margin: flo
         record["seconds"][name] = round(time.perf_counter() - start, 2)
         return result
 
-    published = PublishedSlices(case, roi, Segmenter(model, EmbeddingCache()))
+    published = PublishedSlices(case, roi, Segmenter(model, new_cache()))
     reference = Volume(case.reference_kji.astype(np.uint8), case.volume.geometry)
     # The chain comes first: it pays for the encoder, the two others find its embeddings.
     for name, compute in (
@@ -309,7 +155,9 @@ def measure(case: Case, model: SegmentationModel, levels: list[str], margin: flo
     ):
         record["dice"][name] = dice(timed(name, compute), case.reference_kji)  # type: ignore[arg-type]
     for level in levels:
-        structure = timed(level, lambda level=level: segment_structure(case.volume, roi, model, level=level))
+        structure = timed(
+            level, lambda level=level: segment_structure(case.volume, roi, model, level=level, cache=new_cache())
+        )
         record["dice"][level] = dice(structure.block, case.reference_kji)  # type: ignore[attr-defined]
         record["slices"][level] = slice_records(case, structure)  # type: ignore[arg-type]
         record["touches_roi_border"][level] = structure.touches_roi_border  # type: ignore[attr-defined]
@@ -323,12 +171,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     parser.add_argument("--levels", default="fast,best")
     parser.add_argument("--margin", type=float, default=0.0, help="of the ROI: share of each side, at either end")
+    parser.add_argument("--jitter", type=float, default=0.0, help="of the ROI: up to this share of a side, either way")
+    parser.add_argument("--embeddings", type=Path, help="folder of embeddings to use again; makes the seconds useless")
     parser.add_argument("--model", default="lite-medsam")
     arguments = parser.parse_args()
     levels = arguments.levels.split(",")
     methods = ["chain", "same box", "true boxes", *levels]
 
     model = load_model(arguments.model)
+    folder = arguments.embeddings
+    new_cache = EmbeddingCache if folder is None else lambda: DiskEmbeddingCache(folder)
+    random = np.random.default_rng(0)
     cases = list(sample_cases()) + (list(folder_cases(arguments.cases)) if arguments.cases else [])
     records: dict[str, dict] = {}
     print(
@@ -340,7 +193,9 @@ def main() -> None:
     for case in cases:
         if arguments.only not in case.name:
             continue
-        record = records[case.name] = measure(case, model, levels, arguments.margin)
+        record = records[case.name] = measure(
+            case, case.roi(arguments.margin, arguments.jitter, random), model, levels, new_cache
+        )
         seconds = record["seconds"]
         print(
             f"{case.name:<28}"
@@ -351,7 +206,7 @@ def main() -> None:
         )
     means = {name: float(np.mean([record["dice"][name] for record in records.values()])) for name in methods}
     print(f"{'mean':<28}" + "".join(f"{means[name]:>12.3f}" for name in methods))
-    summary: dict = {"cases": records, "mean": means, "margin": arguments.margin}
+    summary: dict = {"cases": records, "mean": means, "margin": arguments.margin, "jitter": arguments.jitter}
     for level in levels:
         gains = [record["dice"][level] - record["dice"]["chain"] for record in records.values()]
         slices = [record for case in records.values() for record in case["slices"][level]]
