@@ -70,7 +70,9 @@ class AdvancedOptions:
             "livePreviewCheckBox", _("Live preview"), _("Show the mask while an ROI's handle is dragged")
         )
         self.encode_ahead = check_box(
-            "encodeAheadCheckBox", _("Prepare slices"), _("Encode the slice in view before a box is drawn")
+            "encodeAheadCheckBox",
+            _("Prepare slices"),
+            _("Encode slices before, and while, a box is drawn: masks come sooner, and are the same"),
         )
         layout.addRow("", row(self.live_preview, self.encode_ahead))
         self.thumbnail = named(
