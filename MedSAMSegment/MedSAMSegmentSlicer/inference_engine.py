@@ -88,6 +88,10 @@ class InferenceEngine:
         """Deliver what is ready."""
         self._worker.poll()
 
+    def forsake(self) -> None:
+        """Nobody will poll for a while."""
+        self._worker.forsake()
+
     def cancel(self, prefix: str) -> None:
         """Forget all requests whose key starts so: nothing of them is delivered any more."""
         self._worker.cancel_all(prefix)

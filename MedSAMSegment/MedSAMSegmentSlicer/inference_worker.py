@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentSlicer.garbage_collection import CollectionPause
 
 USER = 0
 """Priority of what somebody waits for."""
@@ -68,6 +69,7 @@ class InferenceWorker:
         self._order = itertools.count()
         self._unfinished = 0
         self._thread: threading.Thread | None = None
+        self._pause = CollectionPause()
 
     @property
     def is_busy(self) -> bool:
@@ -80,6 +82,7 @@ class InferenceWorker:
 
     def submit(self, job: Job) -> None:
         """Queue a job; an older one with the same key is cancelled and never heard of again."""
+        self._pause.begin()
         self.cancel(job.key)
         self._open[job.key] = job
         self._unfinished += 1
@@ -102,6 +105,7 @@ class InferenceWorker:
 
     def poll(self) -> None:
         """Call the callbacks of what has happened since. If one of them raises, the others come next time."""
+        self._pause.collect()
         for job in list(self._open.values()):
             report, job._report = job._report, None
             if report is not None and job.progress is not None:
@@ -112,6 +116,8 @@ class InferenceWorker:
             except queue.Empty:
                 return
             self._unfinished -= 1
+            if not self.is_busy:
+                self._pause.end()
             if self._open.get(job.key) is not job:
                 continue
             del self._open[job.key]
@@ -120,6 +126,10 @@ class InferenceWorker:
             elif not isinstance(error, CancelledError):
                 job.failed(error)
 
+    def forsake(self) -> None:
+        """Nobody will poll for a while: what is cancelled comes to its end unseen, and must not stand in the way."""
+        self._pause.end()
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel everything and end the thread, as far as it can be waited for."""
         self.cancel_all()
@@ -127,6 +137,7 @@ class InferenceWorker:
             self._jobs.put((-1, next(self._order), None))
             self._thread.join(timeout_s)
             self._thread = None
+        self._pause.end()
 
     def _run(self) -> None:
         while True:

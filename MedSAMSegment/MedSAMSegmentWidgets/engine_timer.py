@@ -44,6 +44,8 @@ class EngineTimer:
         self._timer.disconnect("timeout()", self._tick)
         if self._start in self._engine.on_busy:
             self._engine.on_busy.remove(self._start)
+        if not self._engine.on_busy:
+            self._engine.forsake()
 
     def _start(self) -> None:
         if not self._timer.isActive():

@@ -1,5 +1,6 @@
 """The queue of the one thread that computes."""
 
+import gc
 import threading
 import time
 
@@ -179,3 +180,59 @@ def test_a_job_holds_no_array_once_it_is_done(worker):
     del job
     gc.collect()
     assert references[0]() is None
+
+
+class _Garbage:
+    """Is in a cycle with itself, and tells in which thread it goes."""
+
+    def __init__(self, threads):
+        self.myself = self
+        self._threads = threads
+
+    def __del__(self):
+        self._threads.append(threading.current_thread())
+
+
+def test_what_the_main_thread_has_thrown_away_is_not_collected_in_the_thread(worker):
+    threads = []
+
+    def allocate_much(_job):
+        return sum(len([[n] for n in range(1000)]) for _ in range(50))
+
+    log = Log()
+    gc.collect()
+    worker.submit(log.job("many lists", allocate_much))
+    for _ in range(20):
+        _Garbage(threads)
+    _wait(worker)
+    gc.collect()
+    assert log.results == [50000]
+    assert len(threads) == 20
+    assert set(threads) == {threading.main_thread()}
+
+
+def test_garbage_is_collected_as_before_when_the_thread_is_idle_left_alone_or_closed(worker):
+    log, stop = Log(), threading.Event()
+    worker.submit(log.job("one", lambda job: 1))
+    assert not gc.isenabled()
+    _wait(worker)
+    assert gc.isenabled()
+    worker.submit(log.job("two", lambda job: stop.wait(5)))
+    assert not gc.isenabled()
+    worker.forsake()
+    assert gc.isenabled()
+    worker.submit(log.job("three", lambda job: 3))
+    assert not gc.isenabled()
+    stop.set()
+    worker.close()
+    assert gc.isenabled()
+
+
+def test_somebody_who_has_switched_the_collector_off_finds_it_so(worker):
+    gc.disable()
+    try:
+        worker.submit(Log().job("one", lambda job: 1))
+        _wait(worker)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
