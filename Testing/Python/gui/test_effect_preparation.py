@@ -132,7 +132,12 @@ def test_escape_gives_up_what_was_encoded_for_the_box(automatic, engine, model):
     assert not automatic.voxels().any()
 
 
-def _draw_and_wait_for_the_encoder(workplace, model):
+def _draw_and_wait_for_the_encoder(workplace, engine, model):
+    """Draw a box on a slice of which nothing is prepared."""
+    workplace.scripted_effect.setParameter("EncodeAhead", 0)
+    _idle(workplace, engine)
+    slicer.util.arrayFromVolume(workplace.volume)[:] += 1
+    slicer.util.arrayFromVolumeModified(workplace.volume)
     model.go.clear()
     begun = model.begun
     workplace.draw((10, 10), (70, 50))
@@ -140,11 +145,11 @@ def _draw_and_wait_for_the_encoder(workplace, model):
 
 
 def test_cancel_ends_an_encoder_pass_in_its_middle(automatic, engine, model):
-    _idle(automatic, engine)
-    automatic.show_slice(5)
-    _draw_and_wait_for_the_encoder(automatic, model)
+    _draw_and_wait_for_the_encoder(automatic, engine, model)
     automatic.effect.panel.cancel.click()
-    automatic.wait(lambda: model.given_up >= 1 and not engine.is_busy)
+    automatic.wait(lambda: model.given_up == 1)
+    model.go.set()
+    _idle(automatic, engine)
     assert not automatic.voxels().any()
 
 
@@ -208,8 +213,7 @@ def test_scrolling_on_gives_up_what_was_prepared_for_later(automatic, engine, mo
 
 
 def test_an_image_that_changes_while_it_is_segmented_gets_no_mask(automatic, engine, model):
-    _idle(automatic, engine)
-    _draw_and_wait_for_the_encoder(automatic, model)
+    _draw_and_wait_for_the_encoder(automatic, engine, model)
     slicer.util.arrayFromVolume(automatic.volume)[3] = 0
     slicer.util.arrayFromVolumeModified(automatic.volume)
     model.go.set()
@@ -219,8 +223,7 @@ def test_an_image_that_changes_while_it_is_segmented_gets_no_mask(automatic, eng
 
 
 def test_an_image_that_is_moved_while_it_is_segmented_gets_no_mask(automatic, engine, model):
-    _idle(automatic, engine)
-    _draw_and_wait_for_the_encoder(automatic, model)
+    _draw_and_wait_for_the_encoder(automatic, engine, model)
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(0, 3, 4.0)
