@@ -17,7 +17,6 @@ STEPS = (
     ("import MedSAMSegmentLib, its models' descriptions", "import MedSAMSegmentLib.models.description"),
     ("import numpy", "import numpy"),
     ("import torch", "import torch"),
-    ("import transformers' SAM", "from transformers.models.sam import modeling_sam"),
     ("load LiteMedSAM", "from MedSAMSegmentLib.models.load import load_model; model = load_model(device='cpu')"),
     ("encode a slice", "embedding, = model.encode([numpy.zeros((512, 512), numpy.uint8)])"),
     (

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from MedSAMSegmentLib.errors import WeightsError
+from MedSAMSegmentLib.models.decoder_modules import DecoderModules
 from MedSAMSegmentLib.models.decoder_names import decoder_in_transformers_names
 from MedSAMSegmentLib.models.encoder_model import EncoderModel
+from MedSAMSegmentLib.models.mask_decoder import MaskDecoder
 from MedSAMSegmentLib.models.preprocessing import LiteMedSamPreprocessing
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
+from MedSAMSegmentLib.models.prompt_encoder import PromptEncoder
 from MedSAMSegmentLib.models.tiny_vit import TinyViT
-from MedSAMSegmentLib.packages import require
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.models.description import ModelIdentity
 
 _BYTES_PER_SLICE = 256 * 2**20
 """The widest place: 256 channels at 256×256 float32 are 64 MiB, and up to four such tensors exist at once."""
-_ENCODER_PREFIX = "image_encoder."
+_TOKEN_WIDTH = 256
+_PATCH_SIZE = 4
+"""Pixels of the model input, a side, for each pixel of the embedding."""
 
 
 class LiteMedSam(EncoderModel):
@@ -44,14 +48,8 @@ class LiteMedSam(EncoderModel):
 
         Raises:
             WeightsError: these are not LiteMedSAM's weights.
-            MissingPackageError: transformers is not installed.
         """
-        encoder_weights = {
-            name.removeprefix(_ENCODER_PREFIX): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(_ENCODER_PREFIX)
-        }
-        encoder = TinyViT.from_published(encoder_weights).to(device)
+        encoder = TinyViT.from_published(_under("image_encoder.", state_dict)).to(device)
         encoder.reduce_precision(getattr(torch, precision))
         preprocessing = LiteMedSamPreprocessing()
         decoder = _decoder(state_dict, device, preprocessing)
@@ -61,27 +59,20 @@ class LiteMedSam(EncoderModel):
 def _decoder(
     state_dict: Mapping[str, torch.Tensor], device: str, preprocessing: LiteMedSamPreprocessing
 ) -> PromptDecoder:
-    require("transformers")
-    from transformers.models.sam.configuration_sam import SamConfig
-    from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
-
-    config = SamConfig(
-        # The embedding of 64 pixels is a quarter of the model input, as if patches were 4 pixels wide.
-        prompt_encoder_config={"image_size": preprocessing.size, "patch_size": 4},
-        # transformers' default 1e-6 is not what the published decoder's norms have.
-        mask_decoder_config={"layer_norm_eps": 1e-5},
-    )
-    config.mask_decoder_config._attn_implementation = "sdpa"
-    with torch.device("meta"):
-        modules = torch.nn.ModuleDict(
-            {"prompt_encoder": SamPromptEncoder(config), "mask_decoder": SamMaskDecoder(config.mask_decoder_config)}
-        )
     weights = {name: tensor.float() for name, tensor in decoder_in_transformers_names(state_dict).items()}
     try:
-        modules.load_state_dict(weights, strict=True, assign=True)
+        prompt_encoder = PromptEncoder.from_weights(
+            _under("prompt_encoder.", weights), _TOKEN_WIDTH, preprocessing.size, preprocessing.size // _PATCH_SIZE
+        )
+        with torch.device("meta"):
+            modules = DecoderModules()
+        modules.load_state_dict(_under("mask_decoder.", weights), strict=True, assign=True)
     except RuntimeError as error:
         raise WeightsError(f"These are not LiteMedSAM's weights: {error}") from error
-    modules.to(device).eval().requires_grad_(False)
-    prompt_encoder, mask_decoder = modules["prompt_encoder"], modules["mask_decoder"]
-    positions = prompt_encoder.shared_embedding
-    return PromptDecoder(prompt_encoder, mask_decoder, positions, preprocessing, takes_points=False)
+    mask_decoder = MaskDecoder(modules.eval().requires_grad_(False))
+    return PromptDecoder(prompt_encoder.to(device), mask_decoder.to(device), preprocessing, takes_points=False)
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors whose name starts with a prefix, by the rest of it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -49,7 +49,7 @@ def load_model(
         InvalidOptionError: no such model, device, precision or preprocessing.
         WeightsError: the weights are not here, damaged, or of no model that is known.
         DeviceError: the device is not here.
-        MissingPackageError: torch or transformers is not installed.
+        MissingPackageError: torch is not installed, or for other models than LiteMedSAM transformers.
     """
     name = str(model) if model is not None else default_model_id()
     if preprocessing is not None and preprocessing not in get_args(PreprocessingName):
@@ -105,8 +105,8 @@ def _load_local(path: Path, device: str, precision: str, preprocessing: Preproce
         identity = ModelIdentity(name, revision, sha256_of(path / WEIGHTS), preprocessing or guessed)
         return _sam(sam_model_from_folder(path), identity, device, precision)
 
-    # What cannot be is told before the file is read; what suits the model is known after.
-    _chosen(device, precision, "sam")
+    # What cannot be is told before the file is read; what suits the model, and what it needs, is known after.
+    _chosen(device, precision, "lite-medsam")
     from MedSAMSegmentLib.models.checkpoint_file import read_tensors
     from MedSAMSegmentLib.models.original_checkpoint import is_lite_medsam, is_original_sam, sam_model_from_original
 
@@ -142,9 +142,10 @@ def _name_and_revision(path: Path) -> tuple[str, str]:
 
 
 def _chosen(device: str, precision: str, family: Family) -> tuple[str, str]:
-    """The device and precision to use for a family, once torch and transformers are known to be here."""
+    """The device and precision to use for a family, once the packages that it needs are known to be here."""
     require("torch")
-    require("transformers")
+    if family == "sam":
+        require("transformers")
     device = choose_device(device)
     return device, choose_precision(precision, device, HALF_PRECISIONS[family])
 

@@ -18,6 +18,8 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from transformers.models.sam.modeling_sam import SamAttention, SamMaskDecoder, SamTwoWayAttentionBlock
 
+    from MedSAMSegmentLib.models.decoder_modules import DecoderModules
+
 UPSCALING = 4
 """Logits a side of each embedding pixel."""
 
@@ -26,10 +28,10 @@ class MaskDecoder(nn.Module):
     """Masks of prompts on one slice.
 
     Args:
-        published: of transformers, loaded, in float32; its weights are used, not copied.
+        published: loaded, in float32; its weights are used, not copied.
     """
 
-    def __init__(self, published: SamMaskDecoder) -> None:
+    def __init__(self, published: DecoderModules | SamMaskDecoder) -> None:
         super().__init__()
         self._published = published
 

@@ -15,8 +15,7 @@ from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing
 from MedSAMSegmentLib.models.protocol import Decoded, Embedding, Prompt
 
 if TYPE_CHECKING:
-    from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamPromptEncoder
-
+    from MedSAMSegmentLib.models.prompt_encoder import PromptEncoder
     from MedSAMSegmentLib.models.resampling import Region
 
 
@@ -24,28 +23,26 @@ class PromptDecoder:
     """Answers prompts on embeddings, in float32 whatever the encoder's precision: it is a small part of the work.
 
     Args:
-        prompt_encoder: of transformers; gives tokens for boxes and points in model pixels.
-        mask_decoder: of transformers.
-        positional_embedding: of transformers; where in the image each embedding pixel lies.
+        prompt_encoder: gives tokens for boxes and points in model pixels.
+        mask_decoder: answers tokens.
         preprocessing: takes prompts to model pixels.
         takes_points: whether the model was made for points too, not only for boxes.
     """
 
     def __init__(
         self,
-        prompt_encoder: SamPromptEncoder,
-        mask_decoder: SamMaskDecoder,
-        positional_embedding: SamPositionalEmbedding,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
         preprocessing: ModelPreprocessing,
         *,
         takes_points: bool = True,
     ) -> None:
         self._prompt_encoder = prompt_encoder
-        self._mask_decoder = MaskDecoder(mask_decoder)
+        self._mask_decoder = mask_decoder
         self._preprocessing = preprocessing
         self._takes_points = takes_points
         with torch.inference_mode():
-            self._image_positions = _positions_of_pixels(positional_embedding, prompt_encoder.image_embedding_size)
+            self._image_positions = prompt_encoder.positions()
 
     def decode(
         self,
@@ -112,13 +109,13 @@ class PromptDecoder:
         if prompts[0].points:
             pixels = [[(point.column, point.row) for point in prompt.points] for prompt in prompts]
             foreground = [[int(point.is_foreground) for point in prompt.points] for prompt in prompts]
-            points = torch.from_numpy(self._preprocessing.points_to_input(pixels, shape_hw)).to(device)[None]
-            labels = torch.tensor(foreground, device=device)[None]
+            points = torch.from_numpy(self._preprocessing.points_to_input(pixels, shape_hw)).to(device)
+            labels = torch.tensor(foreground, device=device)
         if prompts[0].box is not None:
             corners = [prompt.box.xyxy for prompt in prompts if prompt.box is not None]
-            boxes = torch.from_numpy(self._preprocessing.boxes_to_input(corners, shape_hw)).to(device)[None]
-        tokens, _ = self._prompt_encoder(input_points=points, input_labels=labels, input_boxes=boxes, input_masks=None)
-        masks, iou = self._mask_decoder(image, self._image_positions, tokens[0], candidates=candidates, region=wanted)
+            boxes = torch.from_numpy(self._preprocessing.boxes_to_input(corners, shape_hw)).to(device)
+        tokens = self._prompt_encoder(boxes, points, labels)
+        masks, iou = self._mask_decoder(image, self._image_positions, tokens, candidates=candidates, region=wanted)
         logits = masks.float().cpu().numpy()
         if wanted is not None:
             part, height_width = logits, [UPSCALING * count for count in self._image_positions.shape[-2:]]
@@ -126,13 +123,3 @@ class PromptDecoder:
             rows, columns = (slice(UPSCALING * span.start, UPSCALING * span.stop) for span in wanted)
             logits[..., rows, columns] = part
         return logits, iou.float().cpu().numpy()
-
-
-def _positions_of_pixels(embedding: SamPositionalEmbedding, size_hw: tuple[int, int]) -> torch.Tensor:
-    """(C, h, w) positional embedding of the centres of the embedding's pixels, as `SamModel` has it."""
-    rows, columns = size_hw
-    device = embedding.positional_embedding.device
-    y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
-    x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
-    centres = torch.stack((x[None, :].expand(rows, -1), y[:, None].expand(-1, columns)), dim=-1)
-    return embedding(centres).permute(2, 0, 1)

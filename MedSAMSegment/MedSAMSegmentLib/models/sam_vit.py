@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from MedSAMSegmentLib.models.encoder_model import EncoderModel
+from MedSAMSegmentLib.models.mask_decoder import MaskDecoder
 from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing, preprocessing_of_name
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
+from MedSAMSegmentLib.models.prompt_encoder import PromptEncoder
 from MedSAMSegmentLib.models.relative_attention import replace_attention
 
 if TYPE_CHECKING:
@@ -54,20 +56,23 @@ class SamVit(EncoderModel):
     ) -> None:
         sam_model.eval().requires_grad_(False)
         replace_attention(sam_model.vision_encoder)
-        decoder_modules = (sam_model.prompt_encoder, sam_model.mask_decoder, sam_model.shared_image_embedding)
-        for module in decoder_modules:
+        vision = sam_model.config.vision_config
+        grid = vision.image_size // vision.patch_size
+        width = sam_model.config.prompt_encoder_config.hidden_size
+        weights = sam_model.prompt_encoder.state_dict()
+        prompt_encoder = PromptEncoder.from_weights(weights, width, vision.image_size, grid)
+        mask_decoder = MaskDecoder(sam_model.mask_decoder)
+        for module in (prompt_encoder, mask_decoder):
             module.to(device, torch.float32)
         sam_model.vision_encoder.to(device, getattr(torch, precision))
-        vision = sam_model.config.vision_config
-        tokens = (vision.image_size // vision.patch_size) ** 2
         super().__init__(
             _Encoder(sam_model.vision_encoder),
-            PromptDecoder(*decoder_modules, preprocessing, takes_points=takes_points),
+            PromptDecoder(prompt_encoder, mask_decoder, preprocessing, takes_points=takes_points),
             preprocessing,
             identity,
             device,
             precision,
-            bytes_per_slice=_TENSORS_PER_LAYER * tokens * vision.hidden_size * torch.float32.itemsize,
+            bytes_per_slice=_TENSORS_PER_LAYER * grid**2 * vision.hidden_size * torch.float32.itemsize,
         )
 
 

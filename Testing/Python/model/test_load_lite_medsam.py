@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import MedSAMSegmentLib
 from MedSAMSegmentLib.errors import InvalidOptionError, WeightsError
 from MedSAMSegmentLib.models.description import describe
 from MedSAMSegmentLib.models.load import load_model
@@ -22,6 +25,24 @@ BOX = Prompt(BoxPrompt(10.0, 12.0, 60.0, 70.0))
 @pytest.fixture(autouse=True)
 def empty_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDSAMSEGMENT_MODELS", str(tmp_path / "models"))
+
+
+def test_lite_medsam_works_without_transformers_and_imports_no_compiler() -> None:
+    program = (
+        "import sys; sys.modules['transformers'] = None\n"
+        "import torch\n"
+        "from MedSAMSegmentLib.models.load import load_model\n"
+        "from MedSAMSegmentLib.models.protocol import Embedding, Prompt\n"
+        "from MedSAMSegmentLib.prompts import BoxPrompt\n"
+        "model = load_model('lite-medsam', 'cpu', 'float32')\n"
+        "embedding = Embedding(torch.zeros(256, 64, 64), (90, 100))\n"
+        "print(model.decode(embedding, [Prompt(BoxPrompt(10.0, 12.0, 60.0, 70.0))]).logits.shape)\n"
+        # torch's compiler, which some initialisers of weights import: a second for nothing.
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    folder = Path(MedSAMSegmentLib.__file__).resolve().parents[1]
+    completed = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "(1, 1, 256, 256)"
 
 
 def test_lite_medsam_weights_are_recognised_under_any_name(tmp_path: Path) -> None:

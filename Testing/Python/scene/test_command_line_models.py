@@ -154,13 +154,17 @@ def test_segmenting_with_a_model_that_is_not_here_says_how_to_get_it_and_asks_no
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("missing", ["torch", "transformers"])
-def test_segmenting_without_a_package_says_how_to_install_it(tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize(("model", "missing"), [("lite-medsam", "torch"), (".", "transformers")])
+def test_segmenting_without_a_package_says_how_to_install_it(tmp_path: Path, model: str, missing: str) -> None:
+    # A folder of a SAM, as far as can be seen without reading weights.
+    (tmp_path / "config.json").write_text('{"model_type": "sam"}')
+    (tmp_path / "model.safetensors").touch()
     write_sphere(tmp_path / "ct.nrrd")
     write_rois(tmp_path / "roi.mrk.json")
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "sys.argv = ['medsam-segment', 'segment', 'ct.nrrd', '--roi', 'roi.mrk.json', '-o', 'out.seg.nrrd']\n"
+        "sys.argv = ['medsam-segment', 'segment', 'ct.nrrd', '--roi', 'roi.mrk.json', '-o', 'out.seg.nrrd', "
+        f"'--model', {model!r}]\n"
         "from MedSAMSegmentSlicer.command_line.main import main; main()"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,17 +42,21 @@ def test_a_package_whose_libraries_do_not_load_is_an_error_that_says_why(monkeyp
     assert importlib.import_module("json")
 
 
-@pytest.mark.parametrize("missing", ["torch", "transformers"])
-def test_loading_a_model_without_a_package_says_how_to_install_it(missing: str) -> None:
+@pytest.mark.parametrize(("model", "missing"), [("lite-medsam", "torch"), (".", "torch"), (".", "transformers")])
+def test_loading_a_model_without_a_package_says_how_to_install_it(model: str, missing: str, tmp_path: Path) -> None:
+    # A folder of a SAM, as far as can be seen without reading weights.
+    (tmp_path / "config.json").write_text('{"model_type": "sam"}')
+    (tmp_path / "model.safetensors").touch()
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from MedSAMSegmentLib.errors import MissingPackageError\n"
         "from MedSAMSegmentLib.models.load import load_model\n"
-        "try: load_model('lite-medsam', device='cpu')\n"
+        f"try: load_model({model!r}, device='cpu')\n"
         "except MissingPackageError as error: print(error)"
     )
+    environment = os.environ | {"PYTHONPATH": str(LIBRARY_PARENT)}
     completed = subprocess.run(
-        [sys.executable, "-c", program], cwd=LIBRARY_PARENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert f"The Python package {missing!r} is needed" in completed.stdout
     assert f"pip install '{REQUIREMENTS[missing]}'" in completed.stdout
