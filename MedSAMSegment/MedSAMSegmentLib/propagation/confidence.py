@@ -17,7 +17,7 @@ _STABILITY_OFFSET = 1.0
 """Logits by which the threshold is raised and lowered, as SAM's automatic masks do (Kirillov et al. 2023)."""
 
 DOUBTFUL_BELOW = 0.65
-"""Confidence: flags some 30 % of the slices, and eight in ten of those whose Dice is below 0.7."""
+"""Confidence: flags some 30 % of the slices, and six to eight in ten of those whose Dice is below 0.7."""
 
 
 def stability(logits: npt.NDArray[np.float32], threshold: float) -> float:

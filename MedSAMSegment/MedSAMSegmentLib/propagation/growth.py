@@ -33,7 +33,7 @@ That much may a structure grow from a slice to the next.
 """
 
 _FIELD_OF_VIEW = 5.0
-"""In multiples of the box's longer side, as for whole structures at the level ``fast``."""
+"""In multiples of the box's longer side, as in the near view of whole structures."""
 
 
 @dataclass(frozen=True)
