@@ -71,13 +71,15 @@ def fuse(
     shares /= shares.sum()
     shares *= _OWN_PLANE / (_OWN_PLANE + len(across))
     shares = np.append(shares, np.full(len(across), 1 / (_OWN_PLANE + len(across))))
-    views = np.concatenate([evidence.logits, *(other.logits for other in across)])
+    views = [logits for each in (evidence, *across) for logits in each.logits]
     view_iou = np.concatenate([each.predicted_iou.mean(axis=1) for each in (evidence, *across)])
     sureness = float(shares @ view_iou)
 
     radius = np.stack([region.squared_radius(n) for n in range(len(region.layers))])
     inside = np.stack([region.is_inside(n) for n in range(len(region.layers))])
-    answer = np.tensordot(shares.astype(np.float32), views, axes=1)
+    answer = np.zeros_like(views[0])
+    for share, logits in zip(shares, views, strict=True):
+        answer += np.float32(share) * logits
     answer = smoothed_across(answer, region.layers, region.stack.thickness_mm)
     likeness = max(_dice((logits > 0) & inside, radius <= 1) for logits in (*views, answer))
     likeness = (likeness - _UNLIKE_AN_ELLIPSOID) / (_LIKE_AN_ELLIPSOID - _UNLIKE_AN_ELLIPSOID)

@@ -116,3 +116,19 @@ def test_a_wide_roi_is_no_worse_than_a_tight_one(level):
     geometry = grid()
     truth = np.linalg.norm(voxel_centers_ras(geometry) / np.array([14.0, 9.0, 16.0]), axis=-1) <= 1
     assert dice(segmented(truth, geometry, level, margin_mm=5.0), truth) > 0.95
+
+
+@LEVELS
+@pytest.mark.parametrize("seed", range(4))
+def test_an_roi_whose_faces_are_a_tenth_off_costs_no_more_than_what_it_leaves_out(level, seed):
+    geometry = grid()
+    points = voxel_centers_ras(geometry)
+    truth = np.linalg.norm(points / np.array([14.0, 9.0, 16.0]), axis=-1) <= 1
+    noise = np.random.default_rng(11).integers(-10, 10, truth.shape)
+    volume = Volume((np.where(truth, 200, 20) + noise).astype(np.int16), geometry)
+    size = np.array([28.0, 18.0, 32.0])
+    low, high = np.random.default_rng(seed).uniform(-0.1, 0.1, (2, 3)) * size + np.array([-0.5, 0.5])[:, None] * size
+    structure = segment_structure(volume, OrientedBox.from_bounds(low, high), ThresholdModel(), level=level)
+    inside = truth & np.all((points >= low) & (points <= high), axis=-1)
+    best_possible = 2 * np.count_nonzero(inside) / (np.count_nonzero(inside) + np.count_nonzero(truth))
+    assert dice(structure, truth) > best_possible - 0.03
