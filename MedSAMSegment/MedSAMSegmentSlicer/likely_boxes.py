@@ -19,9 +19,7 @@ _MIDDLE = 0.5
 """Share of the view, along either direction, that its middle is."""
 
 
-def likely_boxes(
-    plane: SlicePlane, known: Sequence[OrientedBox], middle: OrientedBox | None
-) -> tuple[OrientedBox, ...]:
+def likely_boxes(plane: SlicePlane, known: Sequence[OrientedBox], middle: OrientedBox) -> tuple[OrientedBox, ...]:
     """The boxes that a slice may be asked about, the likeliest first.
 
     Args:
@@ -32,8 +30,7 @@ def likely_boxes(
     """
     there = [moved for box in known if (moved := moved_onto(box, plane)) is not None]
     sizes = [replace(box, size_mm=box.size_mm * (factor, factor, 1.0)) for box in there[:1] for factor in _OTHER_SIZES]
-    boxes = [*there, *sizes, *([middle] if middle is not None else [])]
-    return tuple(box for box in boxes if box.box_on(plane) is not None)
+    return tuple(box for box in (*there, *sizes, middle) if box.box_on(plane) is not None)
 
 
 def moved_onto(box: OrientedBox, plane: SlicePlane) -> OrientedBox | None:

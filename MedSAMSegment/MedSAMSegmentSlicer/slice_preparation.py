@@ -75,11 +75,12 @@ class SlicePreparation:
         except InvalidPromptError:
             return  # the view is beside the volume: there is nothing to prepare
         volume, window = self._requests.volume(nodes), settings.window_for(nodes.volume)
-        middle = None
-        if window != "roi":  # which is not rounded: a guess would hardly ever be right
+        if window == "roi":  # which is not rounded: only what is chosen is worth it, a guess would hardly ever be right
+            boxes = tuple(box for box in _boxes_of(markups) if box.box_on(plane) is not None)
+        else:
             width, height, _ = slice_node.GetFieldOfView()
             middle = middle_of_view(pose, (width, height), self._requests.thickness_of(plane))
-        boxes = likely_boxes(plane, _boxes_of(markups), middle)
+            boxes = likely_boxes(plane, _boxes_of(markups), middle)
         first = boxes[0] if boxes else None
         expected = ExpectedPrompt(volume, plane, window, first)
         self._engine.encode_ahead(self._ahead_key, settings.choice, expected, self._sight, self._encoded, self._failed)

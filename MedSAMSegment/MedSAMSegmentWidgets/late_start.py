@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import qt
 
+from MedSAMSegmentSlicer.garbage_collection import CollectionPause
+
 NEEDED = (
     "numpy",
     "vtkmodules.util.numpy_support",
@@ -42,7 +44,9 @@ class LateStart:
         if all(name in sys.modules for name in NEEDED):
             ready()
             return
-        self._thread = threading.Thread(target=_import_all, name="MedSAMSegment imports", daemon=True)
+        pause = CollectionPause()
+        pause.begin()
+        self._thread = threading.Thread(target=_import_all, args=(pause,), name="MedSAMSegment imports", daemon=True)
         self._thread.start()
         self._timer = qt.QTimer()
         self._timer.setInterval(_INTERVAL_MS)
@@ -63,9 +67,11 @@ class LateStart:
             self._ready()
 
 
-def _import_all() -> None:
-    for name in NEEDED:
-        try:
+def _import_all(pause: CollectionPause) -> None:
+    try:
+        for name in NEEDED:
             importlib.import_module(name)
-        except Exception:  # whatever it is, the main thread meets it again, where it can be shown
-            return
+    except Exception:  # whatever it is, the main thread meets it again, where it can be shown
+        return
+    finally:
+        pause.end()
