@@ -38,7 +38,7 @@ class EncoderModel:
         identity: which model this is.
         device: ``cpu``, ``cuda`` or ``mps``, with an index where there are several.
         precision: ``float32``, ``bfloat16`` or ``float16``: of the encoder.
-        bytes_per_slice: memory that encoding takes for each further slice of a batch, in float32.
+        bytes_per_slice: memory that encoding takes for each further slice of a batch, in ``precision``.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class EncoderModel:
         self._identity = identity
         self._device = device
         self._precision = precision
-        self._bytes_per_slice = bytes_per_slice * getattr(torch, precision).itemsize // 4
+        self._bytes_per_slice = bytes_per_slice
 
     @property
     def identity(self) -> ModelIdentity:
@@ -141,6 +141,8 @@ class EncoderModel:
         if not self._device.startswith("cuda"):
             return _CPU_BATCH
         free, _ = torch.cuda.mem_get_info(self._device)
+        # What torch holds for reuse is free for it, though the GPU says that it is taken.
+        free += torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return max(1, min(_LARGEST_BATCH, int(free * _SHARE_OF_FREE_MEMORY) // self._bytes_per_slice))
 
 

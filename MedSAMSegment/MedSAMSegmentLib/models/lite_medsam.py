@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from MedSAMSegmentLib.models.description import ModelIdentity
 
 _BYTES_PER_SLICE = 256 * 2**20
-"""The widest place: 256 channels at 256×256 float32 are 64 MiB, and up to four such tensors exist at once."""
+"""The widest place: 256 channels at 256×256 float32 are 64 MiB, and up to four such tensors exist at once, in every
+precision: the first stage stays in float32."""
 _TOKEN_WIDTH = 256
 _PATCH_SIZE = 4
 """Pixels of the model input, a side, for each pixel of the embedding."""

@@ -72,7 +72,7 @@ class SamVit(EncoderModel):
             identity,
             device,
             precision,
-            bytes_per_slice=_TENSORS_PER_LAYER * grid**2 * vision.hidden_size * torch.float32.itemsize,
+            bytes_per_slice=_TENSORS_PER_LAYER * grid**2 * vision.hidden_size * getattr(torch, precision).itemsize,
         )
 
 

@@ -125,6 +125,23 @@ def test_slices_of_a_batch_are_encoded_as_one_by_one(monkeypatch: pytest.MonkeyP
         assert batched.values.untyped_storage().nbytes() == batched.byte_count
 
 
+@pytest.mark.parametrize(
+    ("free_slices", "held_slices", "batch_size"), [(0.5, 0, 1), (5.1, 0, 3), (2.6, 2.5, 3), (1000, 0, 16)]
+)
+def test_a_gpu_gets_batches_that_fill_six_tenths_of_what_is_free(
+    free_slices: float, held_slices: float, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_sam_vit()
+    in_use = 10**9
+    monkeypatch.setattr(model, "_device", "cuda")
+    monkeypatch.setattr(model, "_bytes_per_slice", 10**6)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free_slices * 10**6), 80 * 10**9))
+    # torch keeps memory that it has freed: to the GPU it looks taken.
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: in_use + int(held_slices * 10**6))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: in_use)
+    assert model._batch_size() == batch_size
+
+
 def fails_above(largest_batch: int, sizes: list[int]) -> Callable[[SamVit, list[np.ndarray]], torch.Tensor]:
     def encode_batch(model: SamVit, slices_u8: list[np.ndarray]) -> torch.Tensor:
         sizes.append(len(slices_u8))
