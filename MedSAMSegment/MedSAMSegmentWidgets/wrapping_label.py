@@ -39,6 +39,7 @@ class WrappingLabel(qt.QObject):
     def _fit(self) -> None:
         if not self._label.visible:
             return  # it is resized when it is shown; and one whose window is being deleted cannot be asked any more
+        before = self._label.minimumHeight
+        self._label.setMinimumHeight(0)  # or the answer would never be less
         height = self._label.heightForWidth(self._label.width)
-        if height > 0 and self._label.minimumHeight != height:
-            self._label.setMinimumHeight(height)
+        self._label.setMinimumHeight(height if height > 0 else before)

@@ -182,3 +182,21 @@ def test_a_view_that_shows_another_volume_is_noticed_before_a_box_is_drawn_in_it
     slicer.util.setSliceViewerLayers(background=other)
     workplace.event("EnterEvent", (5, 5))
     assert "does not show the source volume Brick" in workplace.effect.panel.status.text
+
+
+def test_a_status_text_of_several_lines_is_shown_whole(workplace):
+    from MedSAMSegmentWidgets.wrapping_label import WrappingLabel
+
+    label = qt.QLabel()
+    label.show()
+    text = WrappingLabel(label)
+    label.resize(200, 20)
+    text.show("Needs set-up. " * 30)
+    workplace.run_events(0.05)
+    several_lines = label.heightForWidth(label.width)
+    assert several_lines > 60
+    assert label.height >= several_lines
+    text.show("Ready.")
+    assert label.minimumHeight < several_lines
+    text.close()
+    label.hide()
