@@ -248,3 +248,16 @@ def test_margin_and_numbers_of_slices_are_kept_in_the_scene(workplace):
     options = workplace.effect.panel.segment
     assert (options.margin.value, options.below.value, options.above.value) == (7.5, 3, 0)
     assert workplace.scripted_effect.parameter("MarginMm") == "7.5"
+
+
+@pytest.mark.parametrize("button", ["apply", "grow"])
+def test_a_hidden_segment_is_left_alone_when_the_user_says_so(segmented, line, button):
+    if not hasattr(segmented.editor, "answer_confirmation_with"):
+        pytest.skip("In Slicer a dialog would ask.")
+    _choose(segmented, line)
+    segmented.editor.answer_confirmation_with(segmented.scripted_effect.NotConfirmed)
+    panel = segmented.effect.panel
+    (panel.apply if button == "apply" else panel.segment.grow).click()
+    assert not segmented.effect.controller.is_busy
+    assert "the selected segment is hidden" in panel.status.text
+    np.testing.assert_array_equal(segmented.voxels(), segmented.bright(3))
