@@ -1,6 +1,6 @@
 """How often a slice is encoded before its box is drawn, for somebody who draws boxes slice after slice.
 
-Usage: python3 Testing/Benchmarks/encode_ahead.py [FOLDER] [--encoder SECONDS] [--window auto|roi]
+Usage: python3 Testing/Benchmarks/encode_ahead.py [FOLDER] [--encoder SECONDS] [--window auto|roi] [--json FILE]
 
 No model runs: only which image it would be shown, and when, is worked out, by the same code as in the effect. On each
 slice of each structure (cases as in ``windows.py``) a simulated user looks for 1 to 2 s, then draws, in 0.6 to 1 s and
@@ -12,6 +12,7 @@ other; while a box is drawn, for the box as it is. What is printed is what the e
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +144,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="with more cases")
     parser.add_argument("--encoder", type=float, default=0.75, metavar="SECONDS", help="of one pass; 0.75 if left out")
     parser.add_argument("--window", default="auto", choices=("auto", "roi"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the numbers")
     arguments = parser.parse_args()
+    table = {}
     found = [case for case in cases(arguments.folder) if not case.volume.is_eight_bit]
     print(f"{'':32}{'first slice of a structure':>28}{'the next ones':>28}")
     for policy in ("nothing", "likely boxes", "likely boxes, and while drawing"):
@@ -158,6 +161,12 @@ def main() -> None:
                 first += left[:1]
                 later += left[1:]
         print(f"{policy:32}{summary(first):>28}{summary(later):>28}", flush=True)
+        table[policy] = {
+            name: {"done": float(np.mean(np.array(left) == 0)), "seconds_left": float(np.mean(left))}
+            for name, left in (("first", first), ("later", later))
+        }
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1))
 
 
 def summary(left: npt.ArrayLike) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parents[1] / "bench-output"
-BENCHMARKS = ("encoders", "cost", "start_up", "windows", "whole_structures")
+BENCHMARKS = ("encoders", "cost", "start_up", "windows", "encode_ahead", "whole_structures")
 """In the order in which they are run. Each script takes ``--json FILE``."""
 
 
