@@ -200,7 +200,8 @@ class ModulePanel:
         empty = [row.name for row in result.rows if not row.voxels]
         text = _("Done. New segments: {count}.").format(count=len(result.rows))
         if empty:
-            text += " " + _("Nothing was found in {names}.").format(names=", ".join(empty))
+            advice = _("Nothing was found in {names}: put the ROI closer around it, or choose another window.")
+            text += " " + advice.format(names=", ".join(empty))
         self._end(text)
         self.set_up.refresh()
 

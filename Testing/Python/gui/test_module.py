@@ -306,3 +306,17 @@ def test_all_time_points_can_be_cancelled_and_nothing_is_written_then(widget, wo
     workplace.run_events(0.3)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == before
     assert "Cancelled" in widget.ui.statusLabel.text
+
+
+def test_an_roi_in_which_nothing_is_found_says_what_to_do(widget, workplace):
+    workplace.add_roi("Air", workplace.ras(10, 50, 3.5), (10.0, 10.0, 8.0))
+    widget.ui.windowComboBox.currentIndex = widget.ui.windowComboBox.findText("CT soft-tissue: 40 / 400")
+    _run(widget, workplace)
+    assert "Nothing was found in Air: put the ROI closer" in widget.ui.statusLabel.text
+
+
+def test_an_roi_beside_the_image_says_so(widget, workplace):
+    workplace.add_roi("Away", (500.0, 500.0, 500.0), (10.0, 10.0, 8.0))
+    _run(widget, workplace)
+    assert "outside" in widget.ui.statusLabel.text
+    assert widget.ui.resultTable.rowCount == 0
