@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from MedSAMSegmentSlicer.volume_nodes import add_volume_node
 SIDE = 512
 DEPTHS = (60, 600)
 BOX = BoxPrompt(199.5, 199.5, 311.5, 311.5)
+BAR_LENGTH = 48
 WINDOW = Window(-100.0, 300.0, "benchmark")
 
 
@@ -101,7 +102,7 @@ def main() -> None:
     prompt = Prompt(box=BOX)
     numbers["encode_s"] = fastest(lambda: model.encode([image.pixels_u8]), 4)
     numbers["decode_s"] = {
-        str(count): fastest(lambda n=count: model.decode(embedding, [prompt] * n), 4) for count in (1, 2, 4, 8)
+        str(count): fastest(lambda n=count: model.decode(embedding, [prompt] * n), 4) for count in (1, 2, 4, 8, 16)
     }
     numbers["sample_and_window_s"] = fastest(lambda: see(volume, stack.plane(middle), WINDOW), 7)
 
@@ -159,7 +160,18 @@ def show(numbers: dict[str, Any]) -> None:
             f"structure of {count:>2} slices      {row['seconds']:8.2f} s, {row['slices_per_s']:.2f} slices/s, "
             f"{row['beyond_the_encoder'] * 100:+.1f} % beyond the encoder"
         )
+    show_curve("boxes decoded together", numbers["decode_s"])
+    show_curve("slices of a structure", {count: row["seconds"] for count, row in numbers["structure"].items()})
     print(f"peak memory                 {numbers['peak_memory_mib']:8.0f} MiB")
+
+
+def show_curve(what: str, seconds: Mapping[str, float]) -> None:
+    """A bar for each count; where cost grows linearly, bars grow as counts do, and each costs the same."""
+    most = max(seconds.values())
+    print(what)
+    for count, taken in seconds.items():
+        bar = "█" * round(BAR_LENGTH * taken / most)
+        print(f"{count:>5} {bar:{BAR_LENGTH}} {taken:8.3f} s, {taken / int(count):.3f} s each")
 
 
 if __name__ == "__main__":

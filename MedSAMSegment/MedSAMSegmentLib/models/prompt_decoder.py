@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from MedSAMSegmentLib.models.resampling import Region
 
 
+_CPU_PROMPTS = 4
+"""Prompts that a CPU answers at once: with more, each one's pixels (4 MiB) push the others' out of the caches."""
+
+
 class PromptDecoder:
     """Answers prompts on embeddings, in float32 whatever the encoder's precision: it is a small part of the work.
 
@@ -67,7 +71,9 @@ class PromptDecoder:
             no_mask = self._prompt_encoder.no_mask_embed.weight.view(-1, 1, 1)
             # From a cache on disk it comes on the CPU.
             image = embedding.values.to(self._image_positions) + no_mask
-            for indices in alike.values():
+            most = _CPU_PROMPTS if image.device.type == "cpu" else len(prompts)
+            groups = [found[n : n + most] for found in alike.values() for n in range(0, len(found), most)]
+            for indices in groups:
                 some = [prompts[n] for n in indices]
                 answers = self._decode_alike(image, some, embedding.shape_hw, candidates, wanted)
                 for n, mask_logits, iou in zip(indices, *answers, strict=True):

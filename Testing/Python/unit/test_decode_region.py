@@ -91,3 +91,14 @@ def test_a_field_of_view_needs_no_more_than_its_region_says(spacing: tuple[float
     in_crop = np.ix_(range(2), rows - field.first_row, columns - field.first_column)
     np.testing.assert_array_equal(part, whole[in_crop])
     assert needed[0].stop - needed[0].start < of_all[0].stop - of_all[0].start
+
+
+def test_more_prompts_than_a_cpu_takes_at_once_are_answered_as_one_by_one() -> None:
+    model = SamVit(tiny_sam_model(), SamPreprocessing(SIZE), IDENTITY, "cpu", "float32")
+    (embedding,) = model.encode([SLICE])
+    prompts = [Prompt(BoxPrompt(5 + 3 * n, 4, 40 + 3 * n, 50)) for n in range(9)]
+    together = model.decode(embedding, prompts)
+    for n, prompt in enumerate(prompts):
+        alone = model.decode(embedding, [prompt])
+        np.testing.assert_allclose(together.logits[n], alone.logits[0], atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(together.predicted_iou[n], alone.predicted_iou[0], atol=1e-5)
