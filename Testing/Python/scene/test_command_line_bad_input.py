@@ -80,7 +80,7 @@ def test_an_existing_output_survives_a_failed_run(medsam_segment, case_folder):
 
 
 def test_an_interrupted_run_writes_nothing(medsam_segment, case_folder, monkeypatch):
-    def interrupted(self, slices):
+    def interrupted(self, slices, *, cancelled=None):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ThresholdModel, "encode", interrupted)
@@ -91,7 +91,7 @@ def test_an_interrupted_run_writes_nothing(medsam_segment, case_folder, monkeypa
 
 
 def test_a_defect_is_exit_code_1_and_shows_no_local_values(medsam_segment, monkeypatch):
-    def defect(self, slices):
+    def defect(self, slices, *, cancelled=None):
         patient = "".join(("DOE", "^", "JANE"))
         raise RuntimeError(f"unexpected {len(patient)}")
 
