@@ -16,7 +16,7 @@ from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
 from MedSAMSegmentSlicer.effect_session import EffectSession, SessionEvents, Written
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, read_settings
 from MedSAMSegmentSlicer.inference_engine import shared_engine
-from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, chosen_rois, remembered_pose, restore_pose
+from MedSAMSegmentSlicer.roi_selection import ROI_CLASS, chosen_rois
 from MedSAMSegmentSlicer.slice_view_layers import shows_volume
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.status_text import error_text
@@ -27,6 +27,7 @@ from MedSAMSegmentWidgets.effect_status import EffectStatus
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
+from MedSAMSegmentWidgets.roi_handles import HandleEvents, RoiHandles
 from MedSAMSegmentWidgets.roi_placement import add_roi_around_segment, start_placing_roi
 from MedSAMSegmentWidgets.shortcuts import Shortcuts
 
@@ -76,8 +77,17 @@ class EffectController:
         self._observers = NodeObservers()
         self._view_node: Any = None
         self._last_nodes = self._nodes()
-        self._pose_before_drag: tuple[Any, Any] | None = None
-        self._handle_is_dragged = False
+        self._handles = RoiHandles(
+            self._session,
+            self._previews,
+            HandleEvents(
+                settings=self.settings,
+                drawn_box=lambda: drawn_box_node(scripted_effect),
+                chosen=self.roi,
+                pose_of_view=lambda: slice_to_ras(self._slice_node()),
+                correct=self._correct_box,
+            ),
+        )
         self._settle = qt.QTimer()
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED_MS)
@@ -156,9 +166,7 @@ class EffectController:
         rois = [self.roi(), drawn_box_node(self._effect)]
         for node in rois:
             if node is not None:
-                self._observers.add(node, node.PointStartInteractionEvent, self._handle_picked)
-                self._observers.add(node, node.PointModifiedEvent, self._roi_moved)
-                self._observers.add(node, node.PointEndInteractionEvent, self._handle_released)
+                self._handles.observe(node, self._observers)
 
     # What the user can do
 
@@ -224,14 +232,7 @@ class EffectController:
 
     def revert(self) -> None:
         """Drop the preview, and put the ROI back to where it was before it was dragged."""
-        self._session.previews.cancel()
-        self._previews.hide()
-        if self._pose_before_drag is not None:
-            node, pose = self._pose_before_drag
-            self._pose_before_drag = None
-            if node.GetScene() is not None:
-                restore_pose(node, pose)
-                self._session.previews.cancel()
+        self._handles.revert()
 
     def cancel(self) -> None:
         """Stop what is being computed."""
@@ -262,6 +263,14 @@ class EffectController:
         show_drawn_box(self._effect, roi.box)
         self.observe_nodes()
 
+    def _correct_box(self, node: Any) -> None:
+        try:
+            if self._may_write():
+                self._session.segment_corrected_box(node)
+                self._status.begin()
+        except MedSAMSegmentError as error:
+            self.show_error(error)
+
     def _may_write(self) -> bool:
         """Whether the selected segment is visible, or the user wants it to be written to as it is."""
         if self._effect.confirmCurrentSegmentVisible():
@@ -273,49 +282,11 @@ class EffectController:
         self._effect.setNodeReference("ROI", node)
         self.nodes_changed()
 
-    # Handles of ROIs
-
-    def _handle_picked(self, node: Any, _event: Any) -> None:
-        self._handle_is_dragged = True
-        if self._pose_before_drag is None or self._pose_before_drag[0] is not node:
-            self._pose_before_drag = (node, remembered_pose(node))
-
-    def _roi_moved(self, node: Any, _event: Any) -> None:
-        if self.settings().live_preview and (self._handle_is_dragged or node is self.roi()):
-            self._preview(node, moving=self._handle_is_dragged)
-
-    def _handle_released(self, node: Any, _event: Any) -> None:
-        was_dragged, self._handle_is_dragged = self._handle_is_dragged, False
-        if not was_dragged:
-            return
-        if node is drawn_box_node(self._effect):
-            self._pose_before_drag = None
-            self._previews.hide()
-            try:
-                if self._may_write():
-                    self._session.segment_corrected_box(node)
-                    self._status.begin()
-            except MedSAMSegmentError as error:
-                self.show_error(error)
-        elif self.settings().live_preview:
-            self._preview(node, moving=False)
-
-    def _preview(self, node: Any, *, moving: bool) -> None:
-        self._session.preparation.cancel_idle()
-        try:
-            if node is drawn_box_node(self._effect):
-                self._session.previews.preview_box(node, moving=moving)
-            else:
-                self._session.previews.preview(node, slice_to_ras(self._slice_node()), moving=moving)
-        except MedSAMSegmentError:
-            # Half-way through a drag an ROI may be flat or off the image: there is nothing to show.
-            self._previews.hide()
-
     # Answers
 
     def _written(self, written: Written) -> None:
         self._previews.hide()
-        self._pose_before_drag = None
+        self._handles.forget_pose()
         self._status.written(written)
         self._settle.start()
 

@@ -53,6 +53,12 @@ class LateStart:
         self._timer.connect("timeout()", self._tick)
         self._timer.start()
 
+    def finish(self) -> None:
+        """Wait for it, and call back now, because somebody cannot wait."""
+        if self._timer is not None:
+            self._thread.join()
+            self._finished()
+
     def cancel(self) -> None:
         """Call nobody back any more."""
         if self._timer is not None:
@@ -63,8 +69,11 @@ class LateStart:
     def _tick(self) -> None:
         time.sleep(_SLEEP_S)
         if not self._thread.is_alive():
-            self.cancel()
-            self._ready()
+            self._finished()
+
+    def _finished(self) -> None:
+        self.cancel()
+        self._ready()
 
 
 def _import_all(pause: CollectionPause) -> None:

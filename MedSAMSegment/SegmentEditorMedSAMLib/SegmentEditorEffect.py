@@ -6,6 +6,7 @@ Slicer runs this file by its path, under the name of its folder: absolute import
 from pathlib import Path
 
 import qt
+import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 
@@ -83,6 +84,12 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         if self.controller is None and self.scriptedEffect.active():
             self.controller = EffectController(self.scriptedEffect, self.panel)
 
+    def started(self):
+        """The controller. If the user is quicker than what it needs is imported, that is waited for."""
+        if self.controller is None and self.start is not None:
+            self.start.finish()
+        return self.controller
+
     def deactivate(self):
         start, self.start = self.start, None
         if start is not None:
@@ -101,9 +108,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return qt.QCursor(qt.Qt.CrossCursor)
 
     def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
-        if self.controller is None:
-            return False
-        return bool(self.controller.process_interaction(callerInteractor, eventId, viewWidget))
+        controller = self.started() if eventId == vtk.vtkCommand.LeftButtonPressEvent else self.controller
+        return controller is not None and bool(controller.process_interaction(callerInteractor, eventId, viewWidget))
 
     def processViewNodeEvents(self, callerViewNode, _eventId, _viewWidget):
         if self.controller is not None:
@@ -122,7 +128,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.scriptedEffect.selectEffect("")
 
     def onApply(self):
-        if self.controller is not None:
+        if self.started() is not None:
             self.controller.apply()
 
     def onRevert(self):
@@ -134,15 +140,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             self.controller.cancel()
 
     def onNewRoi(self, className):
-        if self.controller is not None:
+        if self.started() is not None:
             self.controller.new_roi(className)
 
     def onRoiAroundSegment(self):
-        if self.controller is not None:
+        if self.started() is not None:
             self.controller.roi_around_segment()
 
     def onGrow(self):
-        if self.controller is not None:
+        if self.started() is not None:
             self.controller.grow()
 
     def onSetUp(self):

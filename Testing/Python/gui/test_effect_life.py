@@ -1,8 +1,11 @@
 """Activation, deactivation, clones, parameters, shortcuts, status."""
 
+import sys
+
 import qt
 import slicer
 
+from MedSAMSegmentWidgets import late_start
 from MedSAMSegmentWidgets.shortcuts import SHORTCUTS
 
 
@@ -56,6 +59,19 @@ def test_the_effect_can_be_activated_again_and_again(workplace):
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
     assert workplace.voxels().any()
+
+
+def test_a_box_drawn_before_the_effect_has_imported_everything_is_not_lost(workplace, monkeypatch, tmp_path):
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.5)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(late_start, "NEEDED", (*late_start.NEEDED, "slow_to_import"))
+    workplace.editor.setActiveEffect(None)
+    workplace.editor.setActiveEffectByName("MedSAM")
+    assert workplace.effect.controller is None
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    assert workplace.voxels().any()
+    del sys.modules["slow_to_import"]
 
 
 def test_two_editors_have_two_effects_that_do_not_disturb_each_other(workplace):

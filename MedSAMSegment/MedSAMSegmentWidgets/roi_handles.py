@@ -1,0 +1,104 @@
+"""Handles of ROIs that the user drags: the mask follows, and the ROI can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentSlicer.roi_selection import remembered_pose, restore_pose
+
+if TYPE_CHECKING:
+    from MedSAMSegmentSlicer.effect_session import EffectSession
+    from MedSAMSegmentSlicer.effect_settings import EffectSettings
+    from MedSAMSegmentWidgets.node_observers import NodeObservers
+    from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
+
+
+@dataclass(frozen=True)
+class HandleEvents:
+    """What handles need to know of the effect, and what they tell it.
+
+    Attributes:
+        settings: the effect's, now.
+        drawn_box: the node of the box that was drawn last, or None.
+        chosen: the ROI that is chosen, or None.
+        pose_of_view: (4, 4) of the slice view that was used last.
+        correct: a handle of the drawn box was let go.
+    """
+
+    settings: Callable[[], EffectSettings]
+    drawn_box: Callable[[], Any]
+    chosen: Callable[[], Any]
+    pose_of_view: Callable[[], Any]
+    correct: Callable[[Any], None]
+
+
+class RoiHandles:
+    """Follows the handles of the chosen ROI and of the drawn box.
+
+    Args:
+        session: of the effect; computes previews.
+        overlays: that show them.
+        events: see there.
+    """
+
+    def __init__(self, session: EffectSession, overlays: PreviewOverlays, events: HandleEvents) -> None:
+        self._session = session
+        self._overlays = overlays
+        self._events = events
+        self._pose_before_drag: tuple[Any, Any] | None = None
+        self._is_dragged = False
+
+    def observe(self, node: Any, observers: NodeObservers) -> None:
+        """Follow an ROI's handles for as long as the observers last."""
+        observers.add(node, node.PointStartInteractionEvent, self._picked)
+        observers.add(node, node.PointModifiedEvent, self._moved)
+        observers.add(node, node.PointEndInteractionEvent, self._released)
+
+    def revert(self) -> None:
+        """Drop the preview, and put the ROI back to where it was before it was dragged."""
+        self._session.previews.cancel()
+        self._overlays.hide()
+        if self._pose_before_drag is not None:
+            node, pose = self._pose_before_drag
+            self.forget_pose()
+            if node.GetScene() is not None:
+                restore_pose(node, pose)
+                self._session.previews.cancel()
+
+    def forget_pose(self) -> None:
+        """What was dragged is written, and stays."""
+        self._pose_before_drag = None
+
+    def _picked(self, node: Any, _event: Any) -> None:
+        self._is_dragged = True
+        if self._pose_before_drag is None or self._pose_before_drag[0] is not node:
+            self._pose_before_drag = (node, remembered_pose(node))
+
+    def _moved(self, node: Any, _event: Any) -> None:
+        if self._events.settings().live_preview and (self._is_dragged or node is self._events.chosen()):
+            self._preview(node, moving=self._is_dragged)
+
+    def _released(self, node: Any, _event: Any) -> None:
+        was_dragged, self._is_dragged = self._is_dragged, False
+        if not was_dragged:
+            return
+        if node is self._events.drawn_box():
+            self.forget_pose()
+            self._overlays.hide()
+            self._events.correct(node)
+        elif self._events.settings().live_preview:
+            self._preview(node, moving=False)
+
+    def _preview(self, node: Any, *, moving: bool) -> None:
+        self._session.preparation.cancel_idle()
+        try:
+            if node is self._events.drawn_box():
+                self._session.previews.preview_box(node, moving=moving)
+            else:
+                self._session.previews.preview(node, self._events.pose_of_view(), moving=moving)
+        except MedSAMSegmentError:
+            # Half-way through a drag an ROI may be flat or off the image: there is nothing to show.
+            self._overlays.hide()
