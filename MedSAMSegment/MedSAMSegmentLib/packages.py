@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 from MedSAMSegmentLib.errors import MissingPackageError
+from MedSAMSegmentLib.torch_libraries import load_beside_other_threads
 
 REQUIREMENTS = {
     "torch": "torch>=2.4",
@@ -15,6 +16,9 @@ REQUIREMENTS = {
 }
 """What is asked of each package that inference needs, as pip writes it."""
 
+LITE_MEDSAM_NEEDS = ("torch",)
+"""The packages of these that LiteMedSAM does with; all other models need all of them."""
+
 
 def require(name: str) -> ModuleType:
     """Import a package of `REQUIREMENTS`, or a module of one.
@@ -23,6 +27,8 @@ def require(name: str) -> ModuleType:
         MissingPackageError: it is not installed, or does not start; the message says how to install it.
     """
     try:
+        if name == "torch":
+            load_beside_other_threads()
         return importlib.import_module(name)
     # OSError: a library that the package brings does not fit the system.
     except (ImportError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import WheelSource, load_descriptions
+from MedSAMSegmentLib.packages import LITE_MEDSAM_NEEDS
 from MedSAMSegmentSlicer.inference_engine import EngineState, ModelChoice
 from MedSAMSegmentSlicer.setup_state import missing_packages
 
@@ -24,7 +25,9 @@ def device_title(device: str) -> str:
 
 def what_is_missing(choice: ModelChoice) -> str | None:
     """Why a model cannot run on this computer yet, and what to do; None if nothing is known to be missing."""
-    missing = missing_packages()
+    description = load_descriptions().get(choice.model)
+    is_lite = description is not None and description.family == "lite-medsam"
+    missing = [package for package in missing_packages() if not is_lite or package.name in LITE_MEDSAM_NEEDS]
     if missing:
         names = ", ".join(package.name for package in missing)
         return (

@@ -72,10 +72,13 @@ class SelfTest:
     def tests(self) -> list[Callable[[], None]]:
         """What can be tested here, in order."""
         tests = [self.test_drawn_box, self.test_undo_and_masking, self.test_module]
-        if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
-            self._say("torch or transformers is not installed: tested with a stand-in for the model only.")
+        if importlib.util.find_spec("torch") is None:
+            self._say("torch is not installed: tested with a stand-in for the model only.")
             return tests
-        tests.append(self.test_random_sam)
+        if importlib.util.find_spec("transformers") is None:
+            self._say("transformers is not installed: not tested with a SAM.")
+        else:
+            tests.append(self.test_random_sam)
         if self._has_lite_medsam():
             tests.append(self.test_lite_medsam)
         else:

@@ -8,6 +8,8 @@ import types
 import pytest
 import slicer
 
+from MedSAMSegmentSlicer.inference_engine import ModelChoice
+from MedSAMSegmentSlicer.status_text import what_is_missing
 from MedSAMSegmentWidgets.set_up_section import REQUIREMENTS_FILE
 
 
@@ -62,9 +64,17 @@ def test_set_up_is_open_and_the_button_enabled_when_something_is_missing(widget,
 
 
 def test_segmenting_without_a_package_says_which_and_where_to_get_it(widget, computer):
+    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findData("medsam-vit-b")
     widget.ui.segmentButton.click()
     assert "Needs set-up: transformers not installed" in widget.ui.statusLabel.text
     assert "section Set up" in widget.ui.statusLabel.text
+
+
+def test_lite_medsam_does_not_need_what_is_for_other_models(computer):
+    assert "transformers" in what_is_missing(ModelChoice("medsam-vit-b"))
+    assert "transformers" not in (what_is_missing(ModelChoice("lite-medsam")) or "")
+    computer.missing = {"torch"}
+    assert "torch not installed" in what_is_missing(ModelChoice("lite-medsam"))
 
 
 def test_what_is_asked_for_are_the_requirements_that_are_shipped(widget, computer):
