@@ -24,9 +24,6 @@ from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.results import Structure
 
-_BATCH = 4
-"""Slices encoded between two looks at whether the user has cancelled."""
-
 
 class FrozenWindow:
     """A window that is chosen once, from the first prompt that comes, and kept for those that follow.
@@ -134,12 +131,13 @@ def answer_prompt(
     window = window_for(request.window, request.volume, request.roi)
     answers: list[SliceAnswer] = []
     blocks: list[MaskBlock] = []
-    for first in range(0, len(prompts), _BATCH):
+    at_once = segmenter.model.batch_size
+    for first in range(0, len(prompts), at_once):
         if cancelled is not None and cancelled():
             raise CancelledError("Cancelled. Nothing was written.")
-        batch = prompts[first : first + _BATCH]
+        batch = prompts[first : first + at_once]
         images = [see(request.volume, plane, window) for plane, _ in batch]
-        segmenter.encode(images, batch_size=_BATCH, cancelled=cancelled)
+        segmenter.encode(images, cancelled=cancelled)
         for image, (plane, box) in zip(images, batch, strict=True):
             (prediction,) = segmenter.predict(image, [Prompt(box=box)])
             mask = segmenter.mask(prediction, request.options)
@@ -148,7 +146,7 @@ def answer_prompt(
             if block is not None:
                 blocks.append(block)
         if progress is not None:
-            progress(min(first + _BATCH, len(prompts)), len(prompts))
+            progress(min(first + at_once, len(prompts)), len(prompts))
     union = MaskBlock.union(blocks) if blocks else None
     return PromptAnswer(union, tuple(answers), window, time.perf_counter() - start, segmenter.model.identity)
 

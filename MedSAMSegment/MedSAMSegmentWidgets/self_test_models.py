@@ -14,6 +14,7 @@ class BrightInBox:
     identity = ModelIdentity("self-test", "none", "0" * 64, "sam")
     device = "cpu"
     precision = "float32"
+    batch_size = 1
 
     def encode(self, slices_u8: Any, *, cancelled: Any = None) -> list[Any]:
         """See `SegmentationModel.encode`."""

@@ -6,7 +6,6 @@ Slicer runs this file by its path, under the name of its folder: absolute import
 from pathlib import Path
 
 import qt
-import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 from slicer.i18n import tr as _
 
@@ -108,6 +107,8 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         return qt.QCursor(qt.Qt.CrossCursor)
 
     def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
+        import vtk
+
         controller = self.started() if eventId == vtk.vtkCommand.LeftButtonPressEvent else self.controller
         return controller is not None and bool(controller.process_interaction(callerInteractor, eventId, viewWidget))
 

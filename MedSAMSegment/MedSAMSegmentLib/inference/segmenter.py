@@ -71,7 +71,6 @@ class Segmenter:
         self,
         images: Sequence[SliceImage],
         *,
-        batch_size: int = 4,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Embedding]:
@@ -79,7 +78,6 @@ class Segmenter:
 
         Args:
             images: what the model shall see.
-            batch_size: how many slices go to the model between two looks at ``cancelled``.
             progress: told how many of how many new slices are done.
             cancelled: asked between batches, and in the middle of them as often as the model can.
 
@@ -91,6 +89,7 @@ class Segmenter:
         found = {key: embedding for key in keys if (embedding := self.cache.get(key)) is not None}
         # A dictionary: slices that look the same are encoded once.
         todo = list({key: image for key, image in zip(keys, images, strict=True) if key not in found}.items())
+        batch_size = self.model.batch_size if todo else 1
         for start in range(0, len(todo), batch_size):
             if cancelled is not None and cancelled():
                 raise CancelledError("Cancelled. Nothing was written.")

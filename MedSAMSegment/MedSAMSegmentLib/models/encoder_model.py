@@ -72,12 +72,22 @@ class EncoderModel:
     def precision(self) -> str:
         return self._precision
 
+    @property
+    def batch_size(self) -> int:
+        """See `SegmentationModel.batch_size`."""
+        if not self._device.startswith("cuda"):
+            return _CPU_BATCH
+        free, _ = torch.cuda.mem_get_info(self._device)
+        # What torch holds for reuse is free for it, though the GPU says that it is taken.
+        free += torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return max(1, min(_LARGEST_BATCH, int(free * _SHARE_OF_FREE_MEMORY) // self._bytes_per_slice))
+
     def encode(
         self, slices_u8: Sequence[npt.NDArray[np.uint8]], *, cancelled: Callable[[], bool] | None = None
     ) -> list[Embedding]:
         """See `SegmentationModel.encode`."""
         embeddings: list[Embedding] = []
-        batch_size = self._batch_size()
+        batch_size = self.batch_size
         start = 0
         while start < len(slices_u8):
             batch = slices_u8[start : start + batch_size]
@@ -136,14 +146,6 @@ class EncoderModel:
             image.copy_(torch.from_numpy(grey))
         with torch.inference_mode():
             return self.encoder(images.to(self._device, non_blocking=on_gpu))
-
-    def _batch_size(self) -> int:
-        if not self._device.startswith("cuda"):
-            return _CPU_BATCH
-        free, _ = torch.cuda.mem_get_info(self._device)
-        # What torch holds for reuse is free for it, though the GPU says that it is taken.
-        free += torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-        return max(1, min(_LARGEST_BATCH, int(free * _SHARE_OF_FREE_MEMORY) // self._bytes_per_slice))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

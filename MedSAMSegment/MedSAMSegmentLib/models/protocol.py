@@ -85,10 +85,15 @@ class SegmentationModel(Protocol):
         """``float32``, ``bfloat16`` or ``float16``: of the encoder."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """How many slices are best given to `encode` at once, with the memory that is free now."""
+        ...
+
     def encode(
         self, slices_u8: Sequence[npt.NDArray[np.uint8]], *, cancelled: Callable[[], bool] | None = None
     ) -> list[Embedding]:
-        """Encode slices, each (H, W) or (H, W, 3) uint8 after windowing; batched as far as memory allows.
+        """Encode slices, each (H, W) or (H, W, 3) uint8 after windowing; in smaller batches where memory is short.
 
         Args:
             slices_u8: what the model shall see.

@@ -19,10 +19,6 @@ from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.field_of_view import FieldOfView
 from MedSAMSegmentLib.propagation.roi_slices import RoiSlices
 
-_BATCH = 4
-"""Slices that go to the encoder between two looks at ``cancelled``."""
-
-
 _SURE_LOGIT = 6.0
 """Logits are bent towards this: one answer that is beyond doubt must not outvote several others."""
 
@@ -91,10 +87,11 @@ def gather_evidence(
     predicted_iou = np.empty((len(views), count), dtype=np.float32)
     agreement = np.empty(count, dtype=np.float32)
     encode_seconds = decode_seconds = 0.0
-    for start in range(0, count, _BATCH):
+    at_once = segmenter.model.batch_size
+    for start in range(0, count, at_once):
         if cancelled is not None and cancelled():
             raise CancelledError("Cancelled. Nothing was written.")
-        batch = range(start, min(start + _BATCH, count))
+        batch = range(start, min(start + at_once, count))
         began = time.perf_counter()
         fields = [FieldOfView.around(region.largest_box, view.factor, region.plane(0)) for view in views]
         images = [
@@ -102,7 +99,7 @@ def gather_evidence(
             for n in batch
             for field, view in zip(fields, views, strict=True)
         ]
-        embeddings = iter(segmenter.encode(images, batch_size=_BATCH, cancelled=cancelled))
+        embeddings = iter(segmenter.encode(images, cancelled=cancelled))
         encoded = time.perf_counter()
         for n in batch:
             answers = []

@@ -26,6 +26,7 @@ class ThresholdModel:
     identity = ModelIdentity("threshold", "local", "0" * 64, "sam")
     device = "cpu"
     precision = "float32"
+    batch_size = 1
 
     def __init__(self, predicted_iou: float = 0.9) -> None:
         self.encoded: list[npt.NDArray[np.uint8]] = []

@@ -118,7 +118,7 @@ def test_slices_of_a_batch_are_encoded_as_one_by_one(monkeypatch: pytest.MonkeyP
     slices = [SLICE, SLICE[:, ::-1], SLICE.T, SLICE[::-1], SLICE[:30]]
     model = tiny_sam_vit()
     one_by_one = [model.encode([pixels])[0] for pixels in slices]
-    monkeypatch.setattr(SamVit, "_batch_size", lambda self: 2)
+    monkeypatch.setattr(SamVit, "batch_size", 2)
     for batched, alone in zip(model.encode(slices), one_by_one, strict=True):
         assert batched.shape_hw == alone.shape_hw
         torch.testing.assert_close(batched.values, alone.values, atol=1e-4, rtol=1e-4)
@@ -139,7 +139,7 @@ def test_a_gpu_gets_batches_that_fill_six_tenths_of_what_is_free(
     # torch keeps memory that it has freed: to the GPU it looks taken.
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: in_use + int(held_slices * 10**6))
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: in_use)
-    assert model._batch_size() == batch_size
+    assert model.batch_size == batch_size
 
 
 def fails_above(largest_batch: int, sizes: list[int]) -> Callable[[SamVit, list[np.ndarray]], torch.Tensor]:
@@ -154,7 +154,7 @@ def fails_above(largest_batch: int, sizes: list[int]) -> Callable[[SamVit, list[
 
 def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    monkeypatch.setattr(SamVit, "_batch_size", lambda self: 8)
+    monkeypatch.setattr(SamVit, "batch_size", 8)
     monkeypatch.setattr(SamVit, "_encode_batch", fails_above(2, sizes))
     assert len(tiny_sam_vit().encode([SLICE] * 9)) == 9
     assert sizes == [8, 4, 2, 2, 2, 2, 1]

@@ -84,11 +84,10 @@ def test_two_models_do_not_share_embeddings():
 
 def test_encoding_many_slices_reports_progress_and_encodes_each_different_one_once():
     model = ThresholdModel()
+    model.batch_size = 2
     images = [bright_square(value) for value in (200, 210, 200, 220, 230)]
     reported = []
-    embeddings = Segmenter(model).encode(
-        images, batch_size=2, progress=lambda done, total: reported.append((done, total))
-    )
+    embeddings = Segmenter(model).encode(images, progress=lambda done, total: reported.append((done, total)))
     assert len(embeddings) == 5
     assert len(model.encoded) == 4
     assert reported == [(2, 4), (4, 4)]
@@ -100,7 +99,7 @@ def test_cancelling_stops_before_the_next_batch_and_keeps_what_is_done():
     segmenter = Segmenter(model)
     images = [bright_square(value) for value in (200, 210, 220)]
     with pytest.raises(CancelledError):
-        segmenter.encode(images, batch_size=1, cancelled=lambda: len(model.encoded) == 2)
+        segmenter.encode(images, cancelled=lambda: len(model.encoded) == 2)
     assert len(model.encoded) == 2
     assert segmenter.is_encoded(images[1])
     assert not segmenter.is_encoded(images[2])
