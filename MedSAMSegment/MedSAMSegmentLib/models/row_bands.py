@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 _BAND_BYTES = 8 * 2**20
 """Of the widest tensor in between. From 4 to 16 MiB time is the same on two cores. Smaller bands keep cores waiting for
@@ -41,3 +42,21 @@ def in_row_bands(
         result = compute(tokens[:, start - above : start + count + overlap])
         results.append(result[:, above // stride : (above + count) // stride])
     return torch.cat(results, dim=1)
+
+
+class InRowBands(nn.Module):
+    """A module that treats every token alone, such as a layer's MLP, computed with `in_row_bands`.
+
+    Args:
+        module: (B, rows, columns, C) to the same shape.
+        width: channels of the widest tensor in between.
+    """
+
+    def __init__(self, module: nn.Module, width: int) -> None:
+        super().__init__()
+        self.module = module
+        self._width = width
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What the module gives."""
+        return in_row_bands(self.module, tokens, self._width)

@@ -13,6 +13,7 @@ from MedSAMSegmentLib.models.preprocessing import ModelPreprocessing, preprocess
 from MedSAMSegmentLib.models.prompt_decoder import PromptDecoder
 from MedSAMSegmentLib.models.prompt_encoder import PromptEncoder
 from MedSAMSegmentLib.models.relative_attention import replace_attention
+from MedSAMSegmentLib.models.row_bands import InRowBands
 
 if TYPE_CHECKING:
     from transformers import SamModel
@@ -56,6 +57,8 @@ class SamVit(EncoderModel):
     ) -> None:
         sam_model.eval().requires_grad_(False)
         replace_attention(sam_model.vision_encoder)
+        for layer in sam_model.vision_encoder.layers:
+            layer.mlp = InRowBands(layer.mlp, layer.mlp.lin1.out_features)
         vision = sam_model.config.vision_config
         grid = vision.image_size // vision.patch_size
         width = sam_model.config.prompt_encoder_config.hidden_size

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from MedSAMSegmentLib.models import row_bands
-from MedSAMSegmentLib.models.row_bands import in_row_bands
+from MedSAMSegmentLib.models.row_bands import InRowBands, in_row_bands
 
 WIDTH, COLUMNS = 4, 6
 ROW_BYTES = COLUMNS * WIDTH * 4
@@ -38,6 +38,15 @@ def test_convolution_in_bands_is_that_of_the_whole_image(
         assert len(heights) > 1
         assert max(heights) <= max(band_rows, stride) + 2 * (kernel // 2 + stride - 1)
     torch.testing.assert_close(in_bands, convolve(tokens))
+
+
+def test_an_mlp_in_bands_gives_what_it_gives_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    mlp = torch.nn.Sequential(torch.nn.Linear(WIDTH, 8), torch.nn.GELU(), torch.nn.Linear(8, WIDTH))
+    tokens = torch.randn(2, 12, COLUMNS, WIDTH)
+    monkeypatch.setattr(row_bands, "_BAND_BYTES", 5 * 2 * COLUMNS * 8 * 4)
+    with torch.no_grad():
+        torch.testing.assert_close(InRowBands(mlp, 8)(tokens), mlp(tokens))
 
 
 def test_a_gpu_computes_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
