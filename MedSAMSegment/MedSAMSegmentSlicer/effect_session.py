@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
+from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import EffectSettings
+from MedSAMSegmentSlicer.image_in_use import image_was_changed
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.last_box import LastBox
 from MedSAMSegmentSlicer.prompt_previews import PromptPreviews
@@ -256,10 +257,7 @@ class EffectSession:
                 return
             try:
                 if not all(self._requests.is_current(nodes, request) for request in requests):
-                    raise InvalidImageError(
-                        f"The volume {nodes.volume.GetName()!r} was changed while it was segmented. Nothing was "
-                        "written: try again."
-                    )
+                    raise image_was_changed(nodes.volume)
                 done(answers)
             except Exception as error:
                 self._events.failed(error)

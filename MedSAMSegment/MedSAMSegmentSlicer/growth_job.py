@@ -9,11 +9,11 @@ from typing import Any
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.propagation.growth import Growth, grow
+from MedSAMSegmentSlicer.image_in_use import ImageInUse
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
 from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit, SegmentWriter
-from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def start_growth_job(
     if block is None:
         name = segments.GetSegment(job.segment_id).GetName()
         raise InvalidPromptError(f"The segment {name!r} is empty: segment or paint it on one slice first.")
-    volume = volume_from_node(job.volume)
+    image = ImageInUse(job.volume)
 
     def compute(task: Job) -> Growth:
         segmenter = engine.segmenter(job.choice)
         return grow(
-            volume,
+            image.volume,
             block,
             segmenter.model,
             below=job.below,
@@ -98,6 +98,7 @@ def start_growth_job(
         try:
             if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None or not wanted():
                 return
+            image.check()
             if growth.block is not None:
                 writer.write([SegmentEdit(job.segment_id, growth.block)])
         except Exception as error:

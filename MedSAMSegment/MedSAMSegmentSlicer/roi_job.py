@@ -11,6 +11,7 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.propagation.results import Structure
 from MedSAMSegmentSlicer.doubtful_slice import DoubtfulSlice, doubtful_slice
+from MedSAMSegmentSlicer.image_in_use import ImageInUse
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
@@ -20,7 +21,6 @@ from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.roi_sources import roi_from_markup
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
-from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 from MedSAMSegmentSlicer.waiting import result_of
 
 
@@ -125,8 +125,8 @@ def start_roi_job(
     if not job.rois:
         raise InvalidPromptError("There is no ROI. Place one around the structure: module Markups, ROI.")
     rois = [roi_from_markup(node) for node in job.rois]
-    volume = volume_from_node(job.volume)
-    requests = [PromptRequest(volume, (), roi.box, job.window, job.options) for roi in rois]
+    image = ImageInUse(job.volume)
+    requests = [PromptRequest(image.volume, (), roi.box, job.window, job.options) for roi in rois]
 
     def write(answers: list[PromptAnswer]) -> None:
         try:
@@ -134,6 +134,7 @@ def start_roi_job(
                 return
             if job.segmentation is not None and not scene.IsNodePresent(job.segmentation):
                 return
+            image.check()
             result = _write(scene, job, rois, answers)
         except Exception as error:
             failed(error)

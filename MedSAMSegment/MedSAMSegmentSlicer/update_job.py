@@ -9,12 +9,12 @@ from typing import Any
 from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentLib.propagation.results import Structure
 from MedSAMSegmentSlicer.correction_job import corrected_slices, update_between, update_edits
+from MedSAMSegmentSlicer.image_in_use import ImageInUse
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.roi_job import RoiJobResult, result_row
 from MedSAMSegmentSlicer.segment_block import segment_block
-from MedSAMSegmentSlicer.volume_nodes import volume_from_node
 
 
 def start_update_job(
@@ -43,7 +43,8 @@ def start_update_job(
     job, segmentation = result.job, result.segmentation
     if not (scene.IsNodePresent(job.volume) and scene.IsNodePresent(segmentation)):
         raise InvalidOptionError("The volume or the segmentation is not in the scene any more. Segment the ROIs again.")
-    volume = volume_from_node(job.volume)
+    image = ImageInUse(job.volume)
+    volume = image.volume
     work = []
     for row in result.rows:
         if segmentation.GetSegmentation().GetSegment(row.segment_id) is None:
@@ -82,6 +83,7 @@ def start_update_job(
         try:
             if not (scene.IsNodePresent(job.volume) and scene.IsNodePresent(segmentation)):
                 return
+            image.check()
             updated = {}
             with logic_segment_writer(scene, segmentation, job.volume) as writer:
                 edits = []

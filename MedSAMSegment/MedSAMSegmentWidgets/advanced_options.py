@@ -60,7 +60,7 @@ class AdvancedOptions:
             "levelComboBox",
             [
                 (_("Automatic"), "auto", _("Best on a GPU, fast elsewhere")),
-                (_("Fast"), "fast", _("One encoder pass a slice")),
+                (_("Fast"), "fast", _("About one encoder pass a slice")),
                 (_("Best"), "best", _("Several passes, averaged")),
             ],
             _("How much is computed for a whole structure"),

@@ -70,7 +70,9 @@ def segment(
     ] = Preprocessing.auto,
     level: Annotated[
         Level,
-        typer.Option(help="fast: one encoder pass a slice. best: several, averaged. auto: best on a GPU, else fast."),
+        typer.Option(
+            help="fast: about one encoder pass a slice. best: several, averaged. auto: best on a GPU, else fast."
+        ),
     ] = Level.auto,
     plane: Annotated[
         str,

@@ -88,6 +88,7 @@ class _NodeComboBox(Signals, QtWidgets.QComboBox):
     removeEnabled = _option("removeEnabled", "bool")
     renameEnabled = _option("renameEnabled", "bool")
     noneEnabled = _option("noneEnabled", "bool")
+    noneDisplay = _option("noneDisplay", "QString")
     showChildNodeTypes = _option("showChildNodeTypes", "bool")
 
     _signatures = ("currentNodeChanged(vtkMRMLNode*)", "checkedNodesChanged()")

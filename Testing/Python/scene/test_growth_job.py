@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
 from MedSAMSegmentSlicer.growth_job import GrowthJob, start_growth_job
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
@@ -113,3 +113,17 @@ def test_nothing_to_grow_to_leaves_no_undo_state(engine, desk, writer):
 def test_an_empty_segment_is_refused_by_name(engine, desk, writer):
     with pytest.raises(InvalidPromptError, match=r"Empty.*is empty"):
         grown(engine, desk, writer, writer.add_segment("Empty", ORANGE))
+
+
+def test_an_image_that_is_moved_while_a_segment_grows_leaves_the_segment_as_it_was(engine, desk, writer, segment_id):
+    before = desk.voxels(segment_id)
+    outcomes = []
+    job = GrowthJob(desk.volume_node, desk.segmentation, segment_id, **OPTIONS)
+    start_growth_job(engine, "grow", writer, job, outcomes.append, outcomes.append)
+    desk.volume_node.SetOrigin(3.0, 0.0, 0.0)
+    while engine.is_busy:
+        engine.poll()
+    (error,) = outcomes
+    assert isinstance(error, InvalidImageError)
+    desk.volume_node.SetOrigin(0.0, 0.0, 0.0)
+    np.testing.assert_array_equal(desk.voxels(segment_id), before)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
-from MedSAMSegmentSlicer.roi_job import RoiJob, run_roi_job
+from MedSAMSegmentSlicer.roi_job import RoiJob, run_roi_job, start_roi_job
 from support.mrml import filled
 from support.threshold_model import ThresholdModel
 
@@ -44,3 +44,17 @@ def test_a_point_will_not(desk, engine):
     job = RoiJob(desk.volume_node, (markup(desk, "Fiducial", (6, 5, 6)),), desk.segmentation)
     with pytest.raises(InvalidPromptError, match="Target"):
         run_roi_job(desk.scene, job, engine)
+
+
+def test_an_image_that_is_edited_while_it_is_segmented_changes_nothing(desk, engine):
+    line = markup(desk, "Line", (6, 5, 6), (10, 5, 6))
+    job = RoiJob(desk.volume_node, (line,), desk.segmentation, window="50,100", plane="axial", level="fast")
+    outcomes = []
+    start_roi_job(engine, "roi", desk.scene, job, outcomes.append, outcomes.append)
+    desk.volume_node.GetImageData().Modified()
+    while engine.is_busy:
+        engine.poll()
+    (error,) = outcomes
+    assert isinstance(error, InvalidImageError)
+    assert "changed" in str(error)
+    assert desk.segmentation.GetSegmentation().GetNumberOfSegments() == 0

@@ -1,0 +1,43 @@
+"""A volume node's image while something is computed from it: an answer on voxels that were changed is of no use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from MedSAMSegmentLib.errors import InvalidImageError
+from MedSAMSegmentSlicer.volume_nodes import geometry_from_node, volume_from_node
+
+
+def image_was_changed(node: Any) -> InvalidImageError:
+    """What to tell the user then."""
+    return InvalidImageError(
+        f"The volume {node.GetName()!r} was changed while it was segmented. Nothing was written: segment it again."
+    )
+
+
+class ImageInUse:
+    """The voxels of a volume node, and whether they and their place are still as they were.
+
+    Args:
+        node: ``vtkMRMLScalarVolumeNode``.
+
+    Raises:
+        InvalidImageError: see `volume_from_node`.
+    """
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._image = node.GetImageData()
+        self._time = 0 if self._image is None else self._image.GetMTime()
+        self.volume = volume_from_node(node)
+
+    def check(self) -> None:
+        """Before anything is written.
+
+        Raises:
+            InvalidImageError: the image was edited, replaced or moved.
+        """
+        image = self._node.GetImageData()
+        is_same = image is self._image and image.GetMTime() == self._time
+        if not (is_same and self.volume.geometry.is_same_as(geometry_from_node(self._node))):
+            raise image_was_changed(self._node)
