@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -212,23 +213,11 @@ class EffectController:
 
     def grow(self) -> None:
         """Continue the selected segment on the slices beside it."""
-        try:
-            if not self._may_write():
-                return
-            self._session.grow()
-            self._status.begin()
-        except MedSAMSegmentError as error:
-            self.show_error(error)
+        self._ask_to_write(self._session.grow)
 
     def apply(self) -> None:
         """Segment the chosen ROIs."""
-        try:
-            if not self._may_write():
-                return
-            self._session.apply(self.chosen_rois(), slice_to_ras(self._slice_node()))
-            self._status.begin()
-        except MedSAMSegmentError as error:
-            self.show_error(error)
+        self._ask_to_write(lambda: self._session.apply(self.chosen_rois(), slice_to_ras(self._slice_node())))
 
     def revert(self) -> None:
         """Drop the preview, and put the ROI back to where it was before it was dragged."""
@@ -264,9 +253,13 @@ class EffectController:
         self.observe_nodes()
 
     def _correct_box(self, node: Any) -> None:
+        self._ask_to_write(lambda: self._session.segment_corrected_box(node))
+
+    def _ask_to_write(self, request: Callable[[], None]) -> None:
+        """Ask for something that will be written; say what is wrong with it if it cannot be asked for."""
         try:
             if self._may_write():
-                self._session.segment_corrected_box(node)
+                request()
                 self._status.begin()
         except MedSAMSegmentError as error:
             self.show_error(error)
