@@ -182,7 +182,12 @@ def main() -> None:
     folder = arguments.embeddings
     new_cache = EmbeddingCache if folder is None else lambda: DiskEmbeddingCache(folder)
     random = np.random.default_rng(0)
-    cases = list(sample_cases()) + (list(folder_cases(arguments.cases)) if arguments.cases else [])
+    found = [*sample_cases(), *(folder_cases(arguments.cases) if arguments.cases else [])]
+    cases = [case for case in found if arguments.only in case.name]
+    if not cases:
+        parser.error(
+            f"--only: no case has {arguments.only!r} in its name. There are: {', '.join(c.name for c in found)}"
+        )
     records: dict[str, dict] = {}
     print(
         f"{'case':<28}"
@@ -191,8 +196,6 @@ def main() -> None:
         + "".join(f"{n:>7}" for n in levels)
     )
     for case in cases:
-        if arguments.only not in case.name:
-            continue
         record = records[case.name] = measure(
             case, case.roi(arguments.margin, arguments.jitter, random), model, levels, new_cache
         )
