@@ -64,9 +64,10 @@ class RelativeAttention(nn.Module):
         vectors: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
         if published.use_rel_pos:
             with torch.no_grad():
+                # Kernels scale the sum of the product and the terms, and the terms are not to be scaled.
                 vectors = (
-                    published.get_rel_pos(self._side, self._side, published.rel_pos_h).contiguous(),
-                    published.get_rel_pos(self._side, self._side, published.rel_pos_w).contiguous(),
+                    published.get_rel_pos(self._side, self._side, published.rel_pos_h) / self._scale,
+                    published.get_rel_pos(self._side, self._side, published.rel_pos_w) / self._scale,
                 )
         self.register_buffer("_rows", vectors[0], persistent=False)
         self.register_buffer("_columns", vectors[1], persistent=False)
@@ -103,7 +104,8 @@ class RelativeAttention(nn.Module):
         attended = query.new_empty(windows, tokens, heads, channels)
         bias = query.new_empty(windows, side, side, side, side)
         for head in range(heads):
-            of_rows, of_columns = self._position_terms(query[:, head])
+            # A bias is added behind the scaling.
+            of_rows, of_columns = self._position_terms(query[:, head] * self._scale)
             torch.add(of_rows.unsqueeze(-1), of_columns.unsqueeze(-2), out=bias)
             one = slice(head, head + 1)
             attended[:, :, one] = functional.scaled_dot_product_attention(
@@ -117,23 +119,28 @@ class RelativeAttention(nn.Module):
 
     def _attend_lengthened(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         windows, heads, tokens, channels = query.shape
-        of_rows, of_columns = self._position_terms(query.reshape(windows * heads, tokens, channels))
-        terms = torch.cat((of_rows, of_columns), dim=-1).view(windows, heads, tokens, 2 * self._side)
-        surplus = -(channels + 2 * self._side) % _KERNEL_WIDTH
-        # The kernel scales the whole product; the terms are not to be scaled.
-        lengthened_query = torch.cat((query, terms / self._scale), dim=-1)
-        lengthened_key = torch.cat((key, self._own_place.expand(windows, heads, -1, -1)), dim=-1)
-        attended = functional.scaled_dot_product_attention(
-            functional.pad(lengthened_query, (0, surplus)),
-            functional.pad(lengthened_key, (0, surplus)),
-            # The fastest kernels take values as long as keys only.
-            functional.pad(value, (0, 2 * self._side + surplus)),
-            scale=self._scale,
-        )
+        side = self._side
+        own = channels + 2 * side
+        surplus = -own % _KERNEL_WIDTH
+        # Filled part by part: joining and padding them would move every channel three times.
+        long_query = query.new_empty(windows, heads, tokens, own + surplus)
+        long_key = torch.empty_like(long_query)
+        long_query[..., :channels] = query
+        long_key[..., :channels] = key
+        of_rows, of_columns = self._position_terms(long_query[..., :channels].flatten(0, 1))
+        on_grid = long_query.view(windows * heads, side, side, -1)
+        on_grid[..., channels : channels + side] = of_rows
+        on_grid[..., channels + side : own] = of_columns
+        long_query[..., own:] = 0
+        long_key[..., channels:own] = self._own_place
+        long_key[..., own:] = 0
+        # The fastest kernels take values as long as keys only.
+        long_value = functional.pad(value, (0, own + surplus - channels))
+        attended = functional.scaled_dot_product_attention(long_query, long_key, long_value, scale=self._scale)
         return attended[..., :channels]
 
     def _position_terms(self, query: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(W, S, d) to what is added for each key row and for each key column, (W, side, side, side) each."""
+        """(W, S, d) to the terms of each key row and of each key column before scaling, (W, side, side, side) each."""
         grid = query.reshape(query.shape[0], self._side, self._side, query.shape[-1])
         return (
             torch.einsum("wrcd,rkd->wrck", grid, self._rows),

@@ -29,10 +29,9 @@ def in_row_bands(
         reach: how many rows above and below a result depends on; rounded up to a multiple of ``stride``.
         stride: rows of tokens for each row of results.
     """
-    batch, rows, columns, _ = tokens.shape
-    fitting = _BAND_BYTES // (batch * columns * width * tokens.element_size())
-    band = stride * max(fitting // stride, 1)
-    if tokens.device.type != "cpu" or band >= rows:
+    rows = tokens.shape[1]
+    band = _rows_of_a_band(tokens, width, stride)
+    if band >= rows:
         return compute(tokens)
     overlap = stride * -(-reach // stride)
     results = []
@@ -42,6 +41,16 @@ def in_row_bands(
         result = compute(tokens[:, start - above : start + count + overlap])
         results.append(result[:, above // stride : (above + count) // stride])
     return torch.cat(results, dim=1)
+
+
+def row_bands(tokens: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
+    """Views of ``tokens`` (B, rows, columns, C) to be changed in place one after the other: on a GPU a single one.
+
+    Args:
+        tokens: to be changed.
+        width: channels of the widest tensor that a change makes.
+    """
+    return tokens.split(_rows_of_a_band(tokens, width, stride=1), dim=1)
 
 
 class InRowBands(nn.Module):
@@ -60,3 +69,11 @@ class InRowBands(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the module gives."""
         return in_row_bands(self.module, tokens, self._width)
+
+
+def _rows_of_a_band(tokens: torch.Tensor, width: int, stride: int) -> int:
+    batch, rows, columns, _ = tokens.shape
+    if tokens.device.type != "cpu":
+        return rows
+    fitting = _BAND_BYTES // (batch * columns * width * tokens.element_size())
+    return stride * max(fitting // stride, 1)

@@ -3,8 +3,8 @@
 The arithmetic is that of the published code (``tiny_vit_sam.py`` of the LiteMedSAM branch of
 https://github.com/bowang-lab/MedSAM, after https://github.com/microsoft/Cream/tree/main/TinyViT), rearranged without
 changing results beyond rounding: batch norms are folded into the convolutions before them, attention biases are laid
-out once, activations stay channels-last so that 1×1 convolutions are matrix products, padding is projected once, and a
-CPU computes what widens the channels in bands of rows.
+out once, activations stay channels-last so that 1×1 convolutions are matrix products, and a CPU computes what widens
+the channels in bands of rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedSAMSegmentLib.errors import WeightsError
-from MedSAMSegmentLib.models.row_bands import in_row_bands
+from MedSAMSegmentLib.models.row_bands import in_row_bands, row_bands
 from MedSAMSegmentLib.models.window_order import WindowOrder
 
 _EPSILON = 1e-5
@@ -31,6 +31,9 @@ _GRIDS = (256, 128, 64, 64)
 _NECK_WIDTH = 256
 
 StateDict = Mapping[str, torch.Tensor]
+
+_gelu_in_place = torch.ops.aten.gelu_
+"""`functional.gelu` makes a new tensor, which on a CPU is one more that the caches have to hold."""
 
 
 class TinyViT(nn.Module):
@@ -87,7 +90,7 @@ class TinyViT(nn.Module):
         return self.neck(tokens).to(self._dtype)
 
     def _embed_patches(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.patch_embed[1](functional.gelu(self.patch_embed[0](pixels)))
+        return self.patch_embed[1](_gelu_in_place(self.patch_embed[0](pixels)))
 
 
 class _Pointwise(nn.Linear):
@@ -118,9 +121,9 @@ class _ConvolutionBlock(nn.Module):
         return in_row_bands(self._compute, tokens, self.widen.out_features, reach=1)
 
     def _compute(self, tokens: torch.Tensor) -> torch.Tensor:
-        hidden = functional.gelu(self.widen(tokens))
-        hidden = functional.gelu(self.convolve(hidden))
-        return functional.gelu(self.narrow(hidden).add_(tokens))
+        hidden = _gelu_in_place(self.widen(tokens))
+        hidden = _gelu_in_place(self.convolve(hidden))
+        return _gelu_in_place(self.narrow(hidden).add_(tokens))
 
 
 class _Merge(nn.Module):
@@ -136,8 +139,8 @@ class _Merge(nn.Module):
         return in_row_bands(self._compute, tokens, self.widen.out_features, reach=1, stride=self.convolve.stride[0])
 
     def _compute(self, tokens: torch.Tensor) -> torch.Tensor:
-        hidden = functional.gelu(self.widen(tokens))
-        return self.mix(functional.gelu(self.convolve(hidden)))
+        hidden = _gelu_in_place(self.widen(tokens))
+        return self.mix(_gelu_in_place(self.convolve(hidden)))
 
 
 class _AttentionBlock(nn.Module):
@@ -152,13 +155,13 @@ class _AttentionBlock(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        tokens = tokens.add_(self.attention(tokens))
-        return in_row_bands(self._convolve_and_mix, tokens, self.widen.out_features, reach=1)
+        tokens = self.convolve(tokens.add_(self.attention(tokens)))
+        for band in row_bands(tokens, self.widen.out_features):
+            band.add_(self._mix(band))
+        return tokens
 
-    def _convolve_and_mix(self, tokens: torch.Tensor) -> torch.Tensor:
-        tokens = self.convolve(tokens)
-        hidden = self.narrow(functional.gelu(self.widen(self.norm(tokens).to(self.widen.weight.dtype))))
-        return tokens.add_(hidden)
+    def _mix(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.narrow(_gelu_in_place(self.widen(self.norm(tokens).to(self.widen.weight.dtype))))
 
     def reduce_precision(self, dtype: torch.dtype) -> None:
         self.widen.to(dtype)
@@ -169,7 +172,7 @@ class _WindowAttention(nn.Module):
     """Multi-head attention inside square windows, with a learned bias per distance.
 
     The grid is padded to whole windows with zeros before the norm, as published, and the padding takes part in the
-    attention. Zeros come out of the norm as its bias, so every padded token has the same query, key and value.
+    attention. Zeros come out of the norm as its bias.
     """
 
     def __init__(self, width: int, heads: int, window: int, grid: int) -> None:
@@ -184,8 +187,9 @@ class _WindowAttention(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         batch, rows, columns, width = tokens.shape
         dtype = self.qkv.weight.dtype
-        qkv = self.qkv(self.norm(tokens).to(dtype)).view(batch, rows * columns, 3 * width)
-        windows = self.order.cut(qkv, padding=self.qkv(self.norm.bias.to(dtype)))
+        normed = self.norm(tokens).to(dtype).view(batch, rows * columns, width)
+        # Cut before the projection: projecting the padding too costs less than moving three times as many channels.
+        windows = self.qkv(self.order.cut(normed, padding=self.norm.bias.to(dtype)))
         # Published order of channels: head by head, each its query, key and value.
         windows = windows.view(*windows.shape[:2], self._heads, 3, width // self._heads)
         query, key, value = windows.transpose(1, 2).unbind(3)

@@ -12,6 +12,7 @@ from MedSAMSegmentLib.models.protocol import Embedding, Prompt
 from MedSAMSegmentLib.models.tiny_vit import TinyViT
 from MedSAMSegmentLib.prompts import BoxPrompt, PointPrompt
 from support.lite_medsam_weights import IDENTITY, lite_medsam, lite_medsam_state_dict
+from support.one_device import STAND_IN, encode_and_decode
 from support.reference_outputs import CASES, lite_medsam_reference
 
 
@@ -107,3 +108,11 @@ def test_a_pass_can_be_given_up_in_many_places() -> None:
     lite_medsam().encode([np.zeros((64, 64), dtype=np.uint8)], cancelled=lambda: bool(asked.append(None)))
     # A second's pass, in parts of less than a tenth: the patches' two layers, twelve blocks and what is between them.
     assert len(asked) >= 14
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_nothing_is_left_on_the_cpu_when_the_model_is_on_a_gpu(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LiteMedSam.from_state_dict(lite_medsam_state_dict(), IDENTITY, STAND_IN, precision)
+    embedding, watched = encode_and_decode(model, [Prompt(BoxPrompt(10, 5, 60, 40))], monkeypatch)
+    assert embedding.values.dtype == getattr(torch, precision)
+    assert (torch.float16 in watched.dtypes) == (precision == "float16")

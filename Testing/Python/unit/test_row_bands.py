@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from MedSAMSegmentLib.models import row_bands
-from MedSAMSegmentLib.models.row_bands import InRowBands, in_row_bands
+from MedSAMSegmentLib.models import row_bands as module
+from MedSAMSegmentLib.models.row_bands import InRowBands, in_row_bands, row_bands
 
 WIDTH, COLUMNS = 4, 6
 ROW_BYTES = COLUMNS * WIDTH * 4
@@ -19,7 +19,7 @@ ROW_BYTES = COLUMNS * WIDTH * 4
 def test_convolution_in_bands_is_that_of_the_whole_image(
     band_rows: int, stride: int, kernel: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_bands, "_BAND_BYTES", band_rows * ROW_BYTES)
+    monkeypatch.setattr(module, "_BAND_BYTES", band_rows * ROW_BYTES)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(1, 12, COLUMNS, WIDTH, generator=generator)
     weight = torch.randn(3, WIDTH, kernel, kernel, generator=generator)
@@ -44,13 +44,25 @@ def test_an_mlp_in_bands_gives_what_it_gives_at_once(monkeypatch: pytest.MonkeyP
     torch.manual_seed(0)
     mlp = torch.nn.Sequential(torch.nn.Linear(WIDTH, 8), torch.nn.GELU(), torch.nn.Linear(8, WIDTH))
     tokens = torch.randn(2, 12, COLUMNS, WIDTH)
-    monkeypatch.setattr(row_bands, "_BAND_BYTES", 5 * 2 * COLUMNS * 8 * 4)
+    monkeypatch.setattr(module, "_BAND_BYTES", 5 * 2 * COLUMNS * 8 * 4)
     with torch.no_grad():
         torch.testing.assert_close(InRowBands(mlp, 8)(tokens), mlp(tokens))
 
 
+@pytest.mark.parametrize("band_rows", [1, 5, 100])
+def test_changing_band_after_band_changes_all_of_an_image(band_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = torch.arange(2.0 * 12 * COLUMNS * WIDTH).view(2, 12, COLUMNS, WIDTH)
+    expected = tokens + 1
+    monkeypatch.setattr(module, "_BAND_BYTES", 2 * band_rows * ROW_BYTES)
+    bands = row_bands(tokens, WIDTH)
+    assert max(band.shape[1] for band in bands) == min(band_rows, 12)
+    for band in bands:
+        band.add_(1)
+    assert torch.equal(tokens, expected)
+
+
 def test_a_gpu_computes_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_bands, "_BAND_BYTES", ROW_BYTES)
+    monkeypatch.setattr(module, "_BAND_BYTES", ROW_BYTES)
     heights = []
 
     def remember(part: torch.Tensor) -> torch.Tensor:
@@ -58,5 +70,7 @@ def test_a_gpu_computes_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         return part
 
     # The meta device stands for every one that is not the CPU.
-    in_row_bands(remember, torch.empty(1, 12, COLUMNS, WIDTH, device="meta"), WIDTH)
+    tokens = torch.empty(1, 12, COLUMNS, WIDTH, device="meta")
+    in_row_bands(remember, tokens, WIDTH)
     assert heights == [12]
+    assert len(row_bands(tokens, WIDTH)) == 1

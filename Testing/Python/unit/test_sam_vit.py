@@ -15,6 +15,7 @@ from MedSAMSegmentLib.models.protocol import Prompt
 from MedSAMSegmentLib.models.relative_attention import RelativeAttention, replace_attention
 from MedSAMSegmentLib.models.sam_vit import SamVit
 from MedSAMSegmentLib.prompts import BoxPrompt, PointPrompt
+from support.one_device import STAND_IN, encode_and_decode
 from support.tiny_sam import IDENTITY, SIZE, tiny_sam_model
 
 random = np.random.default_rng(0)
@@ -195,3 +196,11 @@ def test_a_pass_can_be_given_up_and_the_next_one_is_as_ever():
         model.encode([SLICE], cancelled=lambda: len(asked) == 1 or asked.append(None))
     (again,) = model.encode([SLICE], cancelled=lambda: False)
     torch.testing.assert_close(again.values, expected.values, rtol=0, atol=0)
+
+
+def test_nothing_is_left_on_the_cpu_when_a_model_is_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SamVit.from_sam_model(tiny_sam_model(), IDENTITY, STAND_IN, "bfloat16")
+    prompts = [Prompt(box) for box in BOXES] + [Prompt(BOXES[0], POINTS)]
+    embedding, watched = encode_and_decode(model, prompts, monkeypatch)
+    assert embedding.values.dtype == torch.bfloat16
+    assert {torch.bfloat16, torch.float32} <= set(watched.dtypes)
