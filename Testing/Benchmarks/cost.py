@@ -39,6 +39,7 @@ SIDE = 512
 DEPTHS = (60, 600)
 BOX = BoxPrompt(199.5, 199.5, 311.5, 311.5)
 BAR_LENGTH = 48
+STRUCTURE_PASSES = 3
 WINDOW = Window(-100.0, 300.0, "benchmark")
 
 
@@ -52,16 +53,15 @@ def fastest(action: Callable[[], Any], passes: int) -> float:
     return min(seconds)
 
 
-def ball_volume(depth: int) -> Volume:
-    """A ball of 56 pixels' radius in the middle, int16, 0.7 × 0.7 × 1 mm; no array of another type is made.
+def tube_volume(depth: int) -> Volume:
+    """A tube of 48 pixels' radius that bends, int16, 0.7 × 0.7 × 1 mm; no array of another type is made.
 
-    Its centre lies between layers, nearer to one: no two slices are alike, so that each one has to be encoded.
+    No two of sixteen slices in a row are alike, so that each one has to be encoded.
     """
     voxels = np.zeros((depth, SIDE, SIDE), dtype=np.int16)
     row, column = np.indices((SIDE, SIDE)) - SIDE // 2
     for k in range(depth):
-        radius_squared = 56.0**2 - ((k - depth // 2 + 0.3) / 0.7) ** 2
-        voxels[k][row**2 + column**2 < radius_squared] = 200
+        voxels[k][row**2 + (column - k % 16 + 8) ** 2 < 48**2] = 200
     return Volume(voxels, VolumeGeometry(voxels.shape, np.diag([-0.7, -0.7, 1.0, 1.0])))
 
 
@@ -76,7 +76,7 @@ def measure_write(volume: Volume, passes: int = 7) -> float:
         segmentation.CreateDefaultDisplayNodes()
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
         with logic_segment_writer(scene.mrml, segmentation, node) as writer:
-            segment_id = writer.add_segment("ball", (1, 0, 0))
+            segment_id = writer.add_segment("tube", (1, 0, 0))
 
             def write() -> None:
                 writer.write([SegmentEdit(segment_id, block_from_plane_mask(mask_hw, plane, volume.geometry))])
@@ -94,7 +94,7 @@ def main() -> None:
     model = load_model("lite-medsam", device="cpu", precision="float32")
     numbers["load_model_s"] = time.perf_counter() - start
 
-    volume = ball_volume(DEPTHS[0])
+    volume = tube_volume(DEPTHS[0])
     stack = SliceStack.of(volume.geometry, "axial")
     middle = len(stack) // 2
     image = see(volume, stack.plane(middle), WINDOW)
@@ -114,7 +114,7 @@ def main() -> None:
 
     (prediction,) = segmenter.predict(image, [prompt])
     numbers["mask_s"] = fastest(lambda: segmenter.mask(prediction, MaskOptions()), 7)
-    numbers["write_s"] = {str(depth): measure_write(ball_volume(depth)) for depth in DEPTHS}
+    numbers["write_s"] = {str(depth): measure_write(tube_volume(depth)) for depth in DEPTHS}
     numbers["write_deep_over_shallow"] = numbers["write_s"][str(DEPTHS[1])] / numbers["write_s"][str(DEPTHS[0])]
     ours = numbers["sample_and_window_s"] + numbers["mask_s"] + numbers["write_s"][str(DEPTHS[1])]
     numbers["box_to_voxels_s"] = numbers["decode_s"]["1"] + ours
@@ -125,13 +125,16 @@ def main() -> None:
         roi = OrientedBox.from_bounds(
             (-219.0, -219.0, middle - count / 2 + 0.4), (-139.0, -139.0, middle + count / 2 - 0.6)
         )
-        start = time.perf_counter()
-        result = segment_structure(volume, roi, model, level="fast")
-        seconds = time.perf_counter() - start
+        passes = []
+        for _ in range(STRUCTURE_PASSES):
+            start = time.perf_counter()
+            result = segment_structure(volume, roi, model, level="fast")
+            passes.append((time.perf_counter() - start, result.encode_seconds))
+        seconds, encode_seconds = min(passes)
         structure[str(len(result.slices))] = {
             "seconds": seconds,
             "slices_per_s": len(result.slices) / seconds,
-            "beyond_the_encoder": seconds / result.encode_seconds - 1,
+            "beyond_the_encoder": seconds / encode_seconds - 1,
         }
     numbers["structure"] = structure
     numbers["peak_memory_mib"] = peak_memory_mib()
