@@ -13,6 +13,9 @@ from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 CLICK_PIXELS = 4
 """Display pixels that a hand moves during a click without meaning to drag."""
 
+_FLAT = 1e-6
+"""Share of a rectangle's longer side below which the shorter one is none: much less than a display pixel."""
+
 
 @dataclass(frozen=True)
 class DrawnBox:
@@ -123,8 +126,9 @@ class BoxDrag:
         state, box = self.state, self._box
         self.cancel()
         if state is DragState.DRAGGING and box is not None:
-            width, height = (abs(float((box.end_ras - box.start_ras) @ box.slice_to_ras[:3, axis])) for axis in (0, 1))
-            return (box if min(width, height) > 0 else None), True
+            sides = [abs(float((box.end_ras - box.start_ras) @ box.slice_to_ras[:3, axis])) for axis in (0, 1)]
+            # In a view that is turned, a line along its edge is wide by what rounding leaves of it.
+            return (box if min(sides) > _FLAT * max(sides) else None), True
         return None, state is DragState.PRESSED
 
     def cancel(self) -> bool:

@@ -36,6 +36,19 @@ def test_a_drag_along_one_edge_has_no_area_and_gives_no_box():
     assert drag.release() == (None, True)
 
 
+@pytest.mark.parametrize("angle", [17.0, 31.0, 123.0])
+def test_in_a_turned_view_a_drag_along_one_edge_has_no_area_either(angle):
+    turn = np.radians(angle)
+    pose = np.eye(4)
+    pose[:3, :3] = [[np.cos(turn), -np.sin(turn), 0], [0, 0, 1.0], [np.sin(turn), np.cos(turn), 0]]
+    pose[:3, 3] = (50.1, 6.3, 7.7)
+    start = pose[:3, 3] + 3.7 * pose[:3, 0] - 4.1 * pose[:3, 1]
+    drag = BoxDrag()
+    drag.press("Red", (0, 0), start, pose, handle=False)
+    drag.move("Red", (50, 0), pose[:3, 3] + 33.9 * pose[:3, 0] - 4.1 * pose[:3, 1])
+    assert drag.release() == (None, True)
+
+
 def test_coming_back_to_the_start_after_a_drag_is_still_a_drag():
     drag = BoxDrag()
     _drag_to(drag, (60, 40), (-10.0, 45.0, 7.0))
