@@ -32,8 +32,13 @@ class EffectSegmentWriter:
     def __init__(self, scripted_effect: Any) -> None:
         self._effect = scripted_effect
 
-    def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]:
-        """See `SegmentWriter.write`."""
+    def write(self, edits: Sequence[SegmentEdit], *, is_begun: bool = False) -> list[WriteResult]:
+        """See `SegmentWriter.write`.
+
+        Args:
+            edits: of one user action.
+            is_begun: `add_segments` was called for the same action: it has saved the state for undo.
+        """
         segmentation = self._segmentation()
         known = segmentation.GetSegmentation()
         for edit in edits:
@@ -42,21 +47,26 @@ class EffectSegmentWriter:
                     f"The segment {edit.segment_id!r} is not in {segmentation.GetName()!r} any more. Choose another "
                     "one and draw the box again."
                 )
-        self._effect.saveStateForUndo()
+        if not is_begun:
+            self._effect.saveStateForUndo()
         return [self._write(segmentation, edit) for edit in edits]
 
     def add_segments(self, wanted: Sequence[tuple[str, tuple[float, float, float]]]) -> list[str]:
-        """Segments of these names and colours, in the same order: those that exist are found, the others are added.
+        """Begin a user action with segments of these names and colours: those that exist are found, others are added.
 
-        Called before `write`; what it adds is part of the state that `write` saves for undo, empty.
+        The state is saved for undo before: what is added goes again with what `write` puts into it.
+
+        Returns:
+            Their ids, in the same order, all different: the second of a name gets a number behind it.
         """
         segmentation = self._segmentation().GetSegmentation()
-        ids = []
+        self._effect.saveStateForUndo()
+        ids: list[str] = []
         for name, color in wanted:
-            segment_id = segmentation.GetSegmentIdBySegmentName(name)
-            if not segment_id:
-                segment_id = segmentation.AddEmptySegment("", name, color)
-            ids.append(segment_id)
+            unique, number = name, 1
+            while (segment_id := segmentation.GetSegmentIdBySegmentName(unique)) in ids:
+                unique, number = f"{name}_{number}", number + 1
+            ids.append(segment_id or segmentation.AddEmptySegment("", unique, color))
         return ids
 
     def _segmentation(self) -> Any:
@@ -69,25 +79,25 @@ class EffectSegmentWriter:
     def _write(self, segmentation: Any, edit: SegmentEdit) -> WriteResult:
         added = removed = 0
         if edit.mode is EditMode.REPLACE and edit.region is not None:
-            removed -= self._modify(segmentation, edit.segment_id, edit.region, EditMode.SUBTRACT)
+            removed -= self._modify(segmentation, edit, edit.region, EditMode.SUBTRACT)
         if edit.block is not None:
             if edit.mode is EditMode.SUBTRACT:
-                removed -= self._modify(segmentation, edit.segment_id, edit.block, EditMode.SUBTRACT)
+                removed -= self._modify(segmentation, edit, edit.block, EditMode.SUBTRACT)
             else:
-                added += self._modify(segmentation, edit.segment_id, edit.block, EditMode.ADD)
+                added += self._modify(segmentation, edit, edit.block, EditMode.ADD)
         return WriteResult(edit.segment_id, added, removed)
 
-    def _modify(self, segmentation: Any, segment_id: str, mask: MaskBlock, mode: EditMode) -> int:
+    def _modify(self, segmentation: Any, edit: SegmentEdit, mask: MaskBlock, mode: EditMode) -> int:
         """How many voxels the segment has got, or, as a negative number, lost."""
         block = on_reference_grid(mask, segmentation)
         if block is None:
             return 0
-        before = segment_mask(segmentation, segment_id, block)
+        before = segment_mask(segmentation, edit.segment_id, block)
         labelmap = modifier_labelmap(block, segmentation)
         # Its own extent is the modified one: the labelmap is as small as the mask.
         self._effect.modifySegmentByLabelmap(
-            segmentation, segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE
+            segmentation, edit.segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE, edit.restores
         )
-        after = segment_mask(segmentation, segment_id, block)
-        check_taken(before, after, block, mode, segment_id, masked=may_mask(self._effect.parameterSetNode()))
+        after = segment_mask(segmentation, edit.segment_id, block)
+        check_taken(before, after, block, mode, edit.segment_id, masked=may_mask(self._effect.parameterSetNode()))
         return int(after.sum()) - int(before.sum())

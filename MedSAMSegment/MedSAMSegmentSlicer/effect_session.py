@@ -10,7 +10,7 @@ from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
-from MedSAMSegmentSlicer.effect_settings import EffectSettings
+from MedSAMSegmentSlicer.effect_settings import EffectSettings, Scope
 from MedSAMSegmentSlicer.image_in_use import image_was_changed
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.last_box import LastBox
@@ -30,6 +30,8 @@ from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResul
 from MedSAMSegmentSlicer.slice_preparation import SlicePreparation
 
 if TYPE_CHECKING:
+    from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+    from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
     from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 class SegmentsWriter(Protocol):
     """What the session writes with: `effect_segment_writer.EffectSegmentWriter`."""
 
-    def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]: ...
+    def write(self, edits: Sequence[SegmentEdit], *, is_begun: bool = False) -> list[WriteResult]: ...
 
     def add_segments(self, wanted: Sequence[tuple[str, tuple[float, float, float]]]) -> list[str]: ...
 
@@ -119,7 +121,7 @@ class EffectSession:
         self._engine.cancel(self._prefix)
 
     def forget_box(self) -> None:
-        """The last box is finished: drawing or moving another one leaves what it added."""
+        """The last box is finished: drawing or moving another one leaves what it did."""
         self._last_box.forget()
 
     def forget_volume(self) -> None:
@@ -147,7 +149,7 @@ class EffectSession:
         self._segment_box(roi, box.slice_to_ras)
 
     def segment_corrected_box(self, roi_node: Any) -> None:
-        """Segment what is in the last box after its handles were moved: what it had added before is taken back."""
+        """Segment what is in the last box after its handles were moved: what it had done before is undone."""
         roi = roi_from_node(roi_node)
         self._segment_box(roi, roi.box.object_to_ras)
 
@@ -161,28 +163,21 @@ class EffectSession:
             raise InvalidPromptError("No ROI is chosen. Choose one, or place a new one with New ROI.")
         nodes, settings = self._requests.need_nodes(), self._events.settings()
         rois = [roi_from_markup(node) for node in roi_nodes]
-        plane = self._requests.plane_of(pose_of_view)
-        geometry = self._requests.volume(nodes).geometry
         requests = [
-            self._requests.request(
-                nodes,
-                settings,
-                roi.box,
-                (plane,) if settings.scope == "slice" else planes_through(roi.box, plane, geometry),
-            )
+            self._requests.request(nodes, settings, roi.box, self._planes(roi.box, settings.scope, pose_of_view))
             for roi in rois
         ]
 
         def done(answers: list[PromptAnswer]) -> None:
+            is_new = len(rois) > 1
             ids = [nodes.segment_id]
-            if len(rois) > 1:
+            if is_new:
                 ids = self._writer.add_segments([(roi.name, roi.color) for roi in rois])
             edits = [
-                edit
+                self._edit(segment_id, answer, settings.mode, nodes)
                 for segment_id, answer in zip(ids, answers, strict=True)
-                for edit in self._edits(segment_id, answer, settings.mode, nodes)
             ]
-            results = self._writer.write(edits)
+            results = self._writer.write(edits, is_begun=is_new)
             for segment_id, roi, answer in zip(ids, rois, answers, strict=True):
                 _tag(nodes, segment_id, roi, answer, settings)
             self._events.written(Written(results, answers, _names(nodes, ids)))
@@ -223,6 +218,15 @@ class EffectSession:
             wanted=lambda: self._events.nodes() == nodes,
         )
 
+    def _planes(self, roi: OrientedBox, scope: Scope, pose_of_view: Any) -> tuple[SlicePlane, ...]:
+        """The slices that are asked about; none for a whole structure, which does not depend on the view."""
+        if scope == "structure":
+            return ()
+        plane = self._requests.plane_of(pose_of_view)
+        if scope == "slice":
+            return (plane,)
+        return planes_through(roi, plane, self._requests.volume(self._requests.need_nodes()).geometry)
+
     def _segment_box(self, roi: Roi, pose: Any) -> None:
         nodes, settings = self._requests.need_nodes(), self._events.settings()
         plane = self._requests.plane_of(pose)
@@ -230,9 +234,9 @@ class EffectSession:
 
         def done(answers: list[PromptAnswer]) -> None:
             self.previews.remember_window(answers[0])
-            edits = self._edits(nodes.segment_id, answers[0], settings.mode, nodes)
-            before = self._last_box.before(nodes, answers[0].block)
-            results = self._writer.write([*self._last_box.withdrawal(nodes), *edits])
+            edit = self._edit(nodes.segment_id, answers[0], settings.mode, nodes)
+            before = self._last_box.before(nodes, edit)
+            results = self._writer.write([*self._last_box.withdrawal(nodes), edit])
             _tag(nodes, nodes.segment_id, roi, answers[0], settings)
             self._last_box.remember(nodes, before)
             self._events.written(Written(results, answers, _names(nodes, [nodes.segment_id])))
@@ -273,10 +277,10 @@ class EffectSession:
     def _told(self, parts: int, total: int, _doing: str) -> None:
         self._events.progress(parts, total)
 
-    def _edits(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> list[SegmentEdit]:
+    def _edit(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> SegmentEdit:
         edit_mode = EditMode(mode)
         if edit_mode is not EditMode.REPLACE:
-            return [SegmentEdit(segment_id, answer.block, edit_mode)]
+            return SegmentEdit(segment_id, answer.block, edit_mode)
         import numpy as np
 
         grid = self._requests.volume(nodes).geometry
@@ -285,7 +289,7 @@ class EffectSession:
         ]
         blocks = [region for region in regions if region is not None]
         region = MaskBlock.union(blocks) if blocks else None
-        return [SegmentEdit(segment_id, answer.block, edit_mode, region)]
+        return SegmentEdit(segment_id, answer.block, edit_mode, region)
 
 
 def _names(nodes: EditorNodes, segment_ids: Sequence[str]) -> list[str]:

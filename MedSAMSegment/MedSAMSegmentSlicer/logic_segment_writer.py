@@ -126,26 +126,26 @@ class LogicSegmentWriter:
         self.editor.SetCurrentSegmentID(edit.segment_id)
         added = removed = 0
         if edit.mode is EditMode.REPLACE and edit.region is not None:
-            removed += -self._modify(edit.segment_id, edit.region, EditMode.SUBTRACT)
+            removed += -self._modify(edit, edit.region, EditMode.SUBTRACT)
         if edit.block is not None:
             if edit.mode is EditMode.SUBTRACT:
-                removed += -self._modify(edit.segment_id, edit.block, EditMode.SUBTRACT)
+                removed += -self._modify(edit, edit.block, EditMode.SUBTRACT)
             else:
-                added += self._modify(edit.segment_id, edit.block, EditMode.ADD)
+                added += self._modify(edit, edit.block, EditMode.ADD)
         return WriteResult(edit.segment_id, added, removed)
 
-    def _modify(self, segment_id: str, mask: MaskBlock, mode: EditMode) -> int:
+    def _modify(self, edit: SegmentEdit, mask: MaskBlock, mode: EditMode) -> int:
         """How many voxels the segment has got, or, as a negative number, lost."""
         block = on_reference_grid(mask, self._segmentation)
         if block is None:
             return 0
-        before = segment_mask(self._segmentation, segment_id, block)
+        before = segment_mask(self._segmentation, edit.segment_id, block)
         labelmap = modifier_labelmap(block, self._segmentation)
         adds = mode is EditMode.ADD
         modification = self.editor.ModificationModeAdd if adds else self.editor.ModificationModeRemove
         self.editor.ModifySegmentByLabelmap(
-            self._segmentation, segment_id, labelmap, modification, block.extent_ijk, True, False
+            self._segmentation, edit.segment_id, labelmap, modification, block.extent_ijk, True, edit.restores
         )
-        after = segment_mask(self._segmentation, segment_id, block)
-        check_taken(before, after, block, mode, segment_id, masked=may_mask(self.editor.GetSegmentEditorNode()))
+        after = segment_mask(self._segmentation, edit.segment_id, block)
+        check_taken(before, after, block, mode, edit.segment_id, masked=may_mask(self.editor.GetSegmentEditorNode()))
         return int(after.sum()) - int(before.sum())

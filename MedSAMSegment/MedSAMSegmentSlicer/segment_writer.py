@@ -34,12 +34,14 @@ class SegmentEdit:
         block: what to add or subtract; None for an empty mask, which makes sense with a region to replace in.
         mode: what the mask does.
         region: with `EditMode.REPLACE`, where the segment is replaced: the voxels of the slices that were segmented.
+        restores: puts back what an earlier edit changed: the editable area has no say, and no other segment gives way.
     """
 
     segment_id: str
     block: MaskBlock | None
     mode: EditMode = EditMode.ADD
     region: MaskBlock | None = None
+    restores: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,27 +127,31 @@ def segment_mask(segmentation: Any, segment_id: str, block: MaskBlock) -> npt.ND
 
     A labelmap on another grid, as it stays behind when the reference geometry is changed, is resampled.
     """
-    import slicer
-
-    mask = np.zeros(block.mask_kji.shape, dtype=bool)
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
-    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
-    if labelmap is None or labelmap.IsEmpty():
-        return mask
-    wanted = block.extent_ijk
-    if not np.allclose(_image_to_world(labelmap), _image_to_world(modifier_labelmap(block, segmentation)), atol=1e-4):
-        return _resampled(labelmap, segment.GetLabelValue(), block, segmentation)
-    own = labelmap.GetExtent()
-    shared = [(max(own[2 * axis], wanted[2 * axis]), min(own[2 * axis + 1], wanted[2 * axis + 1])) for axis in range(3)]
-    if any(low > high for low, high in shared):
-        return mask
-    from vtk.util.numpy_support import vtk_to_numpy
+    labelmap = _labelmap_of(segment)
+    if labelmap is None:
+        return np.zeros(block.mask_kji.shape, dtype=bool)
+    return _labels_on(labelmap, block, segmentation) == segment.GetLabelValue()
 
-    voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
-    there = tuple(slice(low - wanted[2 * axis], high - wanted[2 * axis] + 1) for axis, (low, high) in enumerate(shared))
-    here = tuple(slice(low - own[2 * axis], high - own[2 * axis] + 1) for axis, (low, high) in enumerate(shared))
-    mask[there[::-1]] = voxels[here[::-1]] == segment.GetLabelValue()
-    return mask
+
+def segments_under(segmentation: Any, block: MaskBlock) -> list[str]:
+    """The ids of the segments that have voxels under a mask on the reference grid.
+
+    Segments that share a labelmap are looked up together: a hundred of them cost little more than one.
+    """
+    known = segmentation.GetSegmentation()
+    labels: dict[Any, set[int]] = {}
+    found = []
+    for n in range(known.GetNumberOfSegments()):
+        segment = known.GetNthSegment(n)
+        labelmap = _labelmap_of(segment)
+        if labelmap is None:
+            continue
+        if labelmap not in labels:
+            labels[labelmap] = set(np.unique(_labels_on(labelmap, block, segmentation)[block.mask_kji]).tolist())
+        if segment.GetLabelValue() in labels[labelmap]:
+            found.append(known.GetNthSegmentID(n))
+    return found
 
 
 def check_taken(
@@ -195,8 +201,34 @@ def _image_to_world(image: Any) -> npt.NDArray[np.float64]:
     return to_numpy(matrix)
 
 
-def _resampled(labelmap: Any, label: int, block: MaskBlock, segmentation: Any) -> npt.NDArray[np.bool_]:
-    """A label of a labelmap on a block, by Slicer's own resampling: nearest neighbour."""
+def _labelmap_of(segment: Any) -> Any:
+    """The binary labelmap of a ``vtkSegment``, perhaps shared with others; None if it has none, or an empty one."""
+    import slicer
+
+    labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
+    return None if labelmap is None or labelmap.IsEmpty() else labelmap
+
+
+def _labels_on(labelmap: Any, block: MaskBlock, segmentation: Any) -> npt.NDArray:
+    """The values of a labelmap where a block of the reference grid lies: (k, j, i), 0 where it does not reach."""
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    wanted = block.extent_ijk
+    if not np.allclose(_image_to_world(labelmap), _image_to_world(modifier_labelmap(block, segmentation)), atol=1e-4):
+        return _resampled(labelmap, block, segmentation)
+    voxels = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(labelmap.GetDimensions()[::-1])
+    labels = np.zeros(block.mask_kji.shape, dtype=voxels.dtype)
+    own = labelmap.GetExtent()
+    shared = [(max(own[2 * axis], wanted[2 * axis]), min(own[2 * axis + 1], wanted[2 * axis + 1])) for axis in range(3)]
+    if all(low <= high for low, high in shared):
+        there = tuple(slice(low - wanted[2 * n], high - wanted[2 * n] + 1) for n, (low, high) in enumerate(shared))
+        here = tuple(slice(low - own[2 * n], high - own[2 * n] + 1) for n, (low, high) in enumerate(shared))
+        labels[there[::-1]] = voxels[here[::-1]]
+    return labels
+
+
+def _resampled(labelmap: Any, block: MaskBlock, segmentation: Any) -> npt.NDArray:
+    """A labelmap on a block, by Slicer's own resampling: nearest neighbour."""
     import slicer
     from vtk.util.numpy_support import vtk_to_numpy
 
@@ -209,4 +241,4 @@ def _resampled(labelmap: Any, label: int, block: MaskBlock, segmentation: Any) -
             f"The segments of {segmentation.GetName()!r} cannot be brought to its reference geometry. Set it again "
             "(module Segmentations, section Representations)."
         )
-    return vtk_to_numpy(on_block.GetPointData().GetScalars()).reshape(block.mask_kji.shape) == label
+    return vtk_to_numpy(on_block.GetPointData().GetScalars()).reshape(block.mask_kji.shape)

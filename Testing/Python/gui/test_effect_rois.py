@@ -77,6 +77,28 @@ def test_several_rois_become_one_segment_each_named_and_coloured_after_them(work
     assert not workplace.voxels().any()
 
 
+def test_undo_takes_back_the_segments_that_several_rois_have_added(workplace, roi):
+    other = workplace.add_roi("Rest", workplace.ras(52, 30, 3.5), (14.0, 30.0, 16.0))
+    choose_rois(workplace.editor.mrmlSegmentEditorNode(), ROI_ROLE, [roi, other])
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    segmentation = workplace.segmentation.GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == 3
+    workplace.editor.undo()
+    assert segmentation.GetNumberOfSegments() == 1
+    workplace.editor.redo()
+    np.testing.assert_array_equal(workplace.voxels(segmentation.GetSegmentIdBySegmentName("Half")), _half(workplace, 3))
+
+
+def test_a_whole_structure_does_not_depend_on_what_the_view_shows(workplace, roi):
+    workplace.scripted_effect.setParameter("Scope", "structure")
+    workplace.scripted_effect.setParameter("Level", "fast")
+    workplace.view.mrmlSliceNode().JumpSliceByCentering(0.0, 0.0, 300.0)  # beside the image
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    assert workplace.voxels()[2:6].any()
+
+
 def test_apply_without_an_roi_says_what_to_do(workplace):
     workplace.effect.panel.apply.click()
     assert "No ROI is chosen" in workplace.effect.panel.status.text
@@ -145,27 +167,6 @@ def test_revert_puts_the_roi_back_to_where_it_was_before_the_drag(workplace, roi
     workplace.effect.panel.revert.click()
     np.testing.assert_allclose(roi.GetCenter(), center)
     np.testing.assert_allclose(roi.GetSize(), size)
-
-
-def test_correcting_the_drawn_box_takes_back_what_it_had_added(workplace):
-    workplace.draw((25, 15), (65, 45))
-    workplace.wait()
-    box = workplace.scripted_effect.nodeReference("DrawnBox")
-    box.InvokeEvent(box.PointStartInteractionEvent)
-    center, size = list(box.GetCenter()), list(box.GetSize())
-    # Voxels 25 to 65 become 25 to 45.
-    box.SetCenter([center[0] + 10.0, center[1], center[2]])
-    box.SetSize([size[0] - 20.0, size[1], size[2]])
-    box.InvokeEvent(box.PointModifiedEvent)
-    box.InvokeEvent(box.PointEndInteractionEvent)
-    workplace.wait()
-    expected = workplace.bright(3)
-    expected[:, :, 46:] = False
-    found = workplace.voxels()
-    assert not found[:, :, 47:].any()
-    np.testing.assert_array_equal(found[:, :, :45], expected[:, :, :45])
-    workplace.editor.undo()
-    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
 
 
 def test_the_drawn_box_stays_in_the_scene_but_not_in_node_selectors(workplace):

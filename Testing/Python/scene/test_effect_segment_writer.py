@@ -72,6 +72,35 @@ def test_segments_are_found_by_name_before_they_are_added(desk, effect):
     assert writer.add_segments([("B", RED), ("A", RED)]) == first[::-1]
 
 
+def test_two_of_the_same_name_become_two_segments_and_are_found_again(effect):
+    writer = EffectSegmentWriter(effect)
+    first = writer.add_segments([("A", RED), ("A", GREEN)])
+    assert len(set(first)) == 2
+    assert writer.add_segments([("A", RED), ("A", GREEN)]) == first
+
+
+def test_segments_that_were_added_go_with_their_voxels_in_one_undo_state(desk, effect):
+    writer = EffectSegmentWriter(effect)
+    (segment,) = writer.add_segments([("Lesion", RED)])
+    writer.write([SegmentEdit(segment, block(desk.volume.geometry, *PLACE))], is_begun=True)
+    effect.editor.Undo()
+    assert desk.segmentation.GetSegmentation().GetNumberOfSegments() == 0
+    effect.editor.Redo()
+    np.testing.assert_array_equal(desk.voxels(segment), filled(SHAPE, *PLACE))
+
+
+def test_what_is_put_back_takes_nothing_from_others_and_needs_no_editable_area(desk, effect):
+    writer = EffectSegmentWriter(effect)
+    first, second = writer.add_segments([("A", RED), ("B", GREEN)])
+    mask = block(desk.volume.geometry, *PLACE)
+    writer.write([SegmentEdit(first, mask)])
+    parameters = effect.parameterSetNode()
+    parameters.SetMaskMode(desk.segmentation.EditAllowedOutsideAllSegments)
+    writer.write([SegmentEdit(second, mask, restores=True)])
+    for segment in (first, second):
+        np.testing.assert_array_equal(desk.voxels(segment), filled(SHAPE, *PLACE))
+
+
 def test_a_mask_that_masking_keeps_out_is_no_error(desk, effect):
     writer = EffectSegmentWriter(effect)
     (segment,) = writer.add_segments([("A", RED)])

@@ -1,0 +1,146 @@
+"""The drawn box is picked up by its handles: what it did is undone, whatever came between, and nothing else is."""
+
+import numpy as np
+import pytest
+import slicer
+
+from MedSAMSegmentSlicer.segment_writer import modifier_labelmap
+from support.mrml import block
+
+FULL, NARROW = (25, 65), (25, 45)
+"""Columns of the box as it is drawn, and as it is corrected."""
+
+
+def draw(workplace):
+    workplace.draw((FULL[0], 15), (FULL[1], 45))
+    workplace.wait()
+
+
+def correct(workplace, columns):
+    """Drag the handles of the box until it reaches over these columns."""
+    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    left, right = (workplace.ras(column, 0, 0)[0] for column in columns)
+    center, size = list(box.GetCenter()), list(box.GetSize())
+    box.InvokeEvent(box.PointStartInteractionEvent)
+    box.SetCenter([(left + right) / 2, center[1], center[2]])
+    box.SetSize([abs(right - left), size[1], size[2]])
+    box.InvokeEvent(box.PointModifiedEvent)
+    box.InvokeEvent(box.PointEndInteractionEvent)
+    workplace.wait()
+
+
+def bright(workplace, last):
+    """The bright voxels of layer 3 up to a column; the box's own border is left to rounding."""
+    expected = workplace.bright(3)
+    expected[:, :, last:] = False
+    return expected
+
+
+def without_border(voxels, last=NARROW[1]):
+    kept = voxels.copy()
+    kept[:, :, last - 1 : last + 2] = False
+    return kept
+
+
+@pytest.fixture
+def neighbour(workplace):
+    """Another segment, in columns 40 to 70 of layer 3: the box reaches over it."""
+    segmentation = workplace.segmentation
+    segmentation.GetSegmentation().AddEmptySegment("Neighbour", "Neighbour")
+    from MedSAMSegmentSlicer.volume_nodes import geometry_from_node
+
+    mask = block(geometry_from_node(workplace.volume), slice(3, 4), slice(20, 40), slice(40, 71))
+    slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+        modifier_labelmap(mask, segmentation), segmentation, "Neighbour"
+    )
+    return workplace.voxels("Neighbour")
+
+
+def test_correcting_the_drawn_box_takes_back_what_it_had_added_in_one_undo_state(workplace):
+    draw(workplace)
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(bright(workplace, NARROW[1])))
+    workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+
+
+def test_after_undo_a_further_correction_takes_back_what_undo_has_brought_back(workplace):
+    draw(workplace)
+    correct(workplace, (25, 35))
+    workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(bright(workplace, NARROW[1])))
+
+
+def test_a_segment_that_gave_way_to_the_box_gets_back_what_the_corrected_box_does_not_need(workplace, neighbour):
+    draw(workplace)
+    assert not workplace.voxels("Neighbour")[:, :, 40:60].any()
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(bright(workplace, NARROW[1])))
+    expected = neighbour.copy()
+    expected[:, :, : NARROW[1]] = False
+    np.testing.assert_array_equal(without_border(workplace.voxels("Neighbour")), without_border(expected))
+    correct(workplace, (25, 35))
+    np.testing.assert_array_equal(workplace.voxels("Neighbour"), neighbour)
+    for _ in range(3):
+        workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels("Neighbour"), neighbour)
+    assert not workplace.voxels().any()
+
+
+def test_a_segment_that_was_deleted_since_gets_nothing_back(workplace, neighbour):
+    draw(workplace)
+    workplace.segmentation.GetSegmentation().RemoveSegment("Neighbour")
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(bright(workplace, NARROW[1])))
+
+
+def test_overlapping_segments_stay_as_they_are(workplace, neighbour):
+    editor_node = workplace.editor.mrmlSegmentEditorNode()
+    editor_node.SetOverwriteMode(editor_node.OverwriteNone)
+    draw(workplace)
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(bright(workplace, NARROW[1])))
+    np.testing.assert_array_equal(workplace.voxels("Neighbour"), neighbour)
+
+
+def test_a_box_that_subtracts_gives_back_what_it_had_taken(workplace):
+    draw(workplace)
+    workplace.scripted_effect.setParameter("Mode", "subtract")
+    draw(workplace)
+    assert not workplace.voxels().any()
+    correct(workplace, NARROW)
+    expected = workplace.bright(3) & ~bright(workplace, NARROW[1])
+    np.testing.assert_array_equal(without_border(workplace.voxels()), without_border(expected))
+
+
+def test_a_box_that_replaces_gives_back_the_slice_that_it_leaves(workplace):
+    draw(workplace)
+    workplace.show_slice(4)
+    workplace.scripted_effect.setParameter("Mode", "replace")
+    workplace.draw((40, 15), (50, 45))
+    workplace.wait()
+    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box.InvokeEvent(box.PointStartInteractionEvent)
+    box.SetCenter([*list(box.GetCenter())[:2], workplace.ras(0, 0, 3)[2]])  # one slice down
+    box.InvokeEvent(box.PointEndInteractionEvent)
+    workplace.wait()
+    found = workplace.voxels()
+    assert not found[4].any()
+    assert found[3, 25, 45]
+    assert not found[3, :, :39].any()
+
+
+def test_what_the_box_did_stays_when_the_segmentation_gets_another_geometry(workplace):
+    draw(workplace)
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(0, 159, 0, 119, 0, 7)
+    image.SetDirections([[-1, 0, 0], [0, -1, 0], [0, 0, 1]])
+    image.SetSpacing(0.5, 0.5, 2.0)
+    image.SetOrigin(39.75, 29.75, -7.0)
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(image)
+    workplace.segmentation.GetSegmentation().SetConversionParameter("Reference image geometry", text)
+    correct(workplace, (25, 35))
+    assert "went wrong" not in workplace.effect.panel.status.text
+    assert workplace.voxels()[3, 25, 55]
