@@ -1,4 +1,4 @@
-"""The loaded model and the thread that runs it: one for the effect, all its clones, and the module."""
+"""The loaded model, the thread that runs it, and one for files: for the effect, all its clones, and the module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from MedSAMSegmentSlicer.inference_worker import AHEAD, USER, InferenceWorker, Job
+from MedSAMSegmentSlicer.inference_worker import AHEAD, IDLE, USER, InferenceWorker, Job
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.inference.segmenter import Segmenter
@@ -71,6 +71,7 @@ class InferenceEngine:
     def __init__(self, load: LoadModel = load_chosen, worker: InferenceWorker | None = None) -> None:
         self._load = load
         self._worker = worker or InferenceWorker()
+        self._transfers = InferenceWorker("MedSAMSegment transfers")
         self._loaded: tuple[ModelChoice, Segmenter] | None = None
         self.state = EngineState()
         self.on_busy: list[Callable[[], None]] = []
@@ -78,27 +79,31 @@ class InferenceEngine:
 
     @property
     def is_busy(self) -> bool:
-        return self._worker.is_busy
+        return self._worker.is_busy or self._transfers.is_busy
 
     def has(self, key: str) -> bool:
         """Whether a request with this key is on its way."""
-        return self._worker.has(key)
+        return self._worker.has(key) or self._transfers.has(key)
 
     def poll(self) -> None:
         """Deliver what is ready."""
         self._worker.poll()
+        self._transfers.poll()
 
     def forsake(self) -> None:
         """Nobody will poll for a while."""
         self._worker.forsake()
+        self._transfers.forsake()
 
     def cancel(self, prefix: str) -> None:
         """Forget all requests whose key starts so: nothing of them is delivered any more."""
         self._worker.cancel_all(prefix)
+        self._transfers.cancel_all(prefix)
 
     def close(self) -> None:
-        """End the thread and let go of the model."""
+        """End the threads and let go of the model."""
         self._worker.close()
+        self._transfers.close()
         self._loaded = None
         self.state = EngineState()
 
@@ -114,13 +119,16 @@ class InferenceEngine:
     ) -> None:
         """Load the model and encode a slice before a prompt comes; the newest request with a key wins.
 
-        ``done`` is told whether the slice was encoded: without the prompt, not every window is known. It is not called
-        if the slice was given up for the prompt in sight.
+        ``done`` is told whether the slice was encoded: without the prompt, not every window is known, and what is done
+        only while there is nothing else to do is not worth loading a model. It is not called if the slice was given up
+        for the prompt in sight.
         """
 
         def work(job: Job) -> bool:
             from MedSAMSegmentSlicer.encoding_ahead import encode_expected
 
+            if priority == IDLE and (self._loaded is None or self._loaded[0] != choice):
+                return False
             return encode_expected(self.segmenter(choice), prompt, sight, job.cancelled)
 
         self._submit(Job(key, work, done, failed, priority=priority))
@@ -205,11 +213,26 @@ class InferenceEngine:
         failed: Callable[[Exception], None],
         progress: Callable[[int, int, str], None] | None = None,
     ) -> None:
-        """Do something else that takes long, such as a download, in the same thread."""
+        """Do something else with the model, see `segmenter`, in its thread."""
         self._submit(Job(key, work, done, failed, progress, USER))
+
+    def transfer(
+        self,
+        key: str,
+        work: Callable[[Job], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> None:
+        """Do something that takes long and needs no model, such as a download, beside what is computed."""
+        self._transfers.submit(Job(key, work, done, failed, progress, USER))
+        self._tell_busy()
 
     def _submit(self, job: Job) -> None:
         self._worker.submit(job)
+        self._tell_busy()
+
+    def _tell_busy(self) -> None:
         for callback in list(self.on_busy):
             callback()
 

@@ -25,6 +25,9 @@ AHEAD = 10
 IDLE = 20
 """Priority of what is done only while there is nothing else to do."""
 
+_LAST = 100
+"""Behind everything else: the end of the thread."""
+
 
 @dataclass(eq=False)
 class Job:
@@ -60,9 +63,14 @@ class Job:
 
 
 class InferenceWorker:
-    """The thread and its queue. Every method is for the main thread. The thread starts with the first job."""
+    """The thread and its queue. Every method is for the main thread. The thread starts with the first job.
 
-    def __init__(self) -> None:
+    Args:
+        name: of the thread, for debuggers.
+    """
+
+    def __init__(self, name: str = "MedSAMSegment inference") -> None:
+        self._name = name
         self._jobs: queue.PriorityQueue[tuple[int, int, Job | None]] = queue.PriorityQueue()
         self._outcomes: queue.SimpleQueue[tuple[Job, Any, Exception | None]] = queue.SimpleQueue()
         self._open: dict[str, Job] = {}
@@ -81,14 +89,21 @@ class InferenceWorker:
         return key in self._open
 
     def submit(self, job: Job) -> None:
-        """Queue a job; an older one with the same key is cancelled and never heard of again."""
+        """Queue a job; an older one with the same key is cancelled and never heard of again.
+
+        What is done only while there is nothing else to do, whoever asked for it, makes room for what somebody waits
+        for.
+        """
         self._pause.begin()
         self.cancel(job.key)
+        if job.priority == USER:
+            for key in [key for key, other in self._open.items() if other.priority == IDLE]:
+                self.cancel(key)
         self._open[job.key] = job
         self._unfinished += 1
         self._jobs.put((job.priority, next(self._order), job))
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="MedSAMSegment inference", daemon=True)
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def cancel(self, key: str) -> bool:
@@ -134,9 +149,11 @@ class InferenceWorker:
         """Cancel everything and end the thread, as far as it can be waited for."""
         self.cancel_all()
         if self._thread is not None:
-            self._jobs.put((-1, next(self._order), None))
+            # Behind the others: each of them, cancelled as it is, comes to its end.
+            self._jobs.put((_LAST, next(self._order), None))
             self._thread.join(timeout_s)
             self._thread = None
+        self.poll()
         self._pause.end()
 
     def _run(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from MedSAMSegmentLib.errors import CancelledError
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 
 _POLL_S = 0.01
@@ -21,15 +22,21 @@ def result_of(engine: InferenceEngine, start: Start) -> Any:
         start: called with the key, and with what to call when it is done and when it failed.
 
     Raises:
-        MedSAMSegmentError: what went wrong.
+        MedSAMSegmentError: what went wrong; `CancelledError` if somebody has cancelled it, or closed the scene.
     """
     results: list[Any] = []
     errors: list[Exception] = []
-    key = f"script {id(results)}"
+    key = f"script {id(results)}/"
     start(key, results.append, errors.append)
-    while engine.has(key):
-        time.sleep(_POLL_S)
-        engine.poll()
+    try:
+        while engine.has(key):
+            time.sleep(_POLL_S)
+            engine.poll()
+    finally:
+        # Of a script that is interrupted nothing is written later.
+        engine.cancel(key)
     if errors:
         raise errors[0]
+    if not results:
+        raise CancelledError("Cancelled. Nothing was written.")
     return results[0]

@@ -24,7 +24,7 @@ JOB = "module models"
 
 
 class ModelsSection:
-    """The table of models and its buttons. Downloads, imports and checks run in the engine's thread.
+    """The table of models and its buttons. Downloads, imports and checks run in a thread of the engine.
 
     Args:
         ui: the module's widgets.
@@ -177,7 +177,7 @@ class ModelsSection:
             self._end(str(error))
             self._after()
 
-        self._engine.run(JOB, work, done, failed, self._progress)
+        self._engine.transfer(JOB, work, done, failed, self._progress)
         self._begin(text)
 
     def _after(self) -> None:

@@ -160,6 +160,22 @@ def test_closing_ends_the_thread(worker):
     assert not log.results[0].is_alive()
 
 
+def test_closing_leaves_nothing_that_would_have_to_be_waited_for(worker):
+    log, begun = Log(), threading.Event()
+
+    def work(job):
+        begun.set()
+        while not job.cancelled():
+            time.sleep(0.001)
+
+    worker.submit(log.job("runs", work))
+    worker.submit(log.job("waits", lambda job: 2))
+    assert begun.wait(5)
+    worker.close()
+    assert not worker.is_busy
+    assert (log.results, log.errors) == ([], [])
+
+
 def test_a_job_holds_no_array_once_it_is_done(worker):
     import gc
     import weakref
@@ -225,6 +241,19 @@ def test_garbage_is_collected_as_before_when_the_thread_is_idle_left_alone_or_cl
     assert not gc.isenabled()
     stop.set()
     worker.close()
+    assert gc.isenabled()
+
+
+def test_of_two_threads_the_one_that_ends_last_switches_the_collector_on_again(worker):
+    other, log, stop = InferenceWorker(), Log(), threading.Event()
+    worker.submit(log.job("long", lambda job: stop.wait(5)))
+    other.submit(log.job("short", lambda job: 1))
+    _wait(other)
+    assert not gc.isenabled()
+    other.close()
+    assert not gc.isenabled()
+    stop.set()
+    _wait(worker)
     assert gc.isenabled()
 
 

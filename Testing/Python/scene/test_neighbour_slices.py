@@ -97,6 +97,7 @@ def gate():
 @pytest.fixture
 def engine(gate):
     made = InferenceEngine(lambda choice: gate)
+    made.segmenter(ModelChoice())  # what is done while there is nothing else to do loads none
     yield made
     gate.let_go.set()
     made.close()
@@ -143,3 +144,42 @@ def test_cancelled_neighbours_are_not_encoded(engine, gate):
     _finish(engine)
     assert told == []
     assert len(gate.encoded) == 1
+
+
+def test_neighbours_make_room_for_what_somebody_waits_for_even_somebody_else(engine, gate):
+    told = []
+    for n, layer in enumerate((6, 7, 8)):
+        _ask(engine, f"neighbour {n}", layer, told, priority=IDLE)
+    assert gate.entered.wait(10)
+    engine.run("another editor", lambda job: "answer", told.append, told.append)
+    gate.let_go.set()
+    _finish(engine)
+    assert told == ["answer"]
+    assert len(gate.encoded) == 1
+
+
+def test_for_neighbours_no_model_is_loaded(gate):
+    loaded, told = [], []
+    engine = InferenceEngine(lambda choice: loaded.append(choice) or gate)
+    gate.let_go.set()
+    _ask(engine, "neighbour", 6, told, priority=IDLE)
+    _finish(engine)
+    assert (loaded, gate.encoded) == ([], [])
+    _ask(engine, "view", 2, told)
+    _ask(engine, "neighbour", 6, told, priority=IDLE)
+    _finish(engine)
+    assert len(loaded) == 1
+    assert len(gate.encoded) == 2
+    # Another model is chosen: guesses for the old one, or the new one, wait until it is there.
+    engine.encode_ahead(
+        "neighbour",
+        ModelChoice("sam-vit-b"),
+        ExpectedPrompt(VOLUME, STACK.plane(7), WINDOW, None),
+        PromptInSight(),
+        told.append,
+        told.append,
+        IDLE,
+    )
+    _finish(engine)
+    assert len(loaded) == 1
+    engine.close()
