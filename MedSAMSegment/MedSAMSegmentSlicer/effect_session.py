@@ -127,6 +127,7 @@ class EffectSession:
     def forget_volume(self) -> None:
         """Let go of the voxels of the source volume, and of what was chosen for them."""
         self._requests.forget_volume()
+        self.preparation.forget_volume()
         self.previews.forget_windows()
 
     def roi_of_drawn_box(self, box: DrawnBox, name: str, color: tuple[float, float, float]) -> Roi:

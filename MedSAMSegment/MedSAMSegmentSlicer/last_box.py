@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,12 +48,12 @@ class BeforeBox:
 class LastBox:
     """Remembers what the box that was drawn last has changed, in its own segment and in those that gave way."""
 
-    _nodes: EditorNodes | None = None
+    _segment: tuple[Any, str] | None = None
     _changes: dict[str, _Change] = field(default_factory=dict)
 
     def forget(self) -> None:
         """The box is finished: what it did stays."""
-        self._nodes, self._changes = None, {}
+        self._segment, self._changes = None, {}
 
     def withdrawal(self, nodes: EditorNodes) -> list[SegmentEdit]:
         """What undoes what the box did; empty if it did nothing, or not there."""
@@ -86,7 +86,7 @@ class LastBox:
     def remember(self, nodes: EditorNodes, before: BeforeBox | None) -> None:
         """Tell what has changed since `before`: ask after writing."""
         changes = self._of(nodes)
-        self._nodes, self._changes = nodes, changes
+        self._segment, self._changes = (nodes.segmentation, nodes.segment_id), changes
         if before is None:
             return
         place, voxels = before.own
@@ -109,7 +109,7 @@ class LastBox:
 
     def _of(self, nodes: EditorNodes) -> dict[str, _Change]:
         """What is known, if it is of this segment, and its voxels lie where they lay."""
-        if self._nodes != nodes:
+        if self._segment != (nodes.segmentation, nodes.segment_id):
             return {}
         grid = reference_grid(nodes.segmentation)
         masks = [mask for change in self._changes.values() for mask in (change.got, change.lost) if mask is not None]

@@ -66,6 +66,7 @@ class SlicePreparation:
             markups: the ROI that is chosen, and the box that was drawn last, as far as there are any.
         """
         self.end_drag()
+        self.cancel_idle()
         nodes = self._requests.nodes()
         if nodes is None:
             return
@@ -118,6 +119,12 @@ class SlicePreparation:
         self._drag = None
         self._sight.prompt = None
         self._engine.cancel(self._drag_key)
+
+    def forget_volume(self) -> None:
+        """Let go of the voxels that the last box was drawn on."""
+        self.end_drag()
+        # What it has looked at stays in the old one, which is the worker's alone.
+        self._sight = PromptInSight()
 
     def cancel_idle(self) -> None:
         """The user does something: what was encoded for later makes room."""

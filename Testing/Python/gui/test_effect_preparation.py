@@ -1,7 +1,9 @@
 """Encoding ahead, through the effect: when a view settles, while a box is drawn, and that it changes no mask."""
 
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -258,3 +260,17 @@ def test_leaving_the_effect_gives_up_what_was_encoded(automatic, engine, model):
         time.sleep(0.002)
     assert model.given_up == 1
     assert not automatic.voxels().any()
+
+
+def test_the_voxels_of_an_image_that_is_removed_are_let_go(automatic, engine):
+    automatic.draw((25, 15), (65, 45))
+    automatic.wait()
+    _idle(automatic, engine)
+    _scroll(automatic, 4)
+    _press_and_move(automatic, (25, 15), (40, 30))
+    automatic.wait(lambda: not engine.is_busy)
+    voxels = weakref.ref(automatic.effect.controller._session._requests._volume[1])
+    slicer.mrmlScene.RemoveNode(automatic.volume)
+    automatic.run_events(0.1)
+    gc.collect()
+    assert voxels() is None
