@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import re
 from types import ModuleType
 
 from MedSAMSegmentLib.errors import MissingPackageError
@@ -20,20 +22,55 @@ LITE_MEDSAM_NEEDS = ("torch",)
 """The packages of these that LiteMedSAM does with; all other models need all of them."""
 
 
+def installed_version(name: str) -> str | None:
+    """The version of a package of `REQUIREMENTS`, found without importing it; None if there is no record of it."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def is_recent_enough(name: str, version: str) -> bool:
+    """Whether a version of a package is at least the one that `REQUIREMENTS` asks for."""
+    _, least = REQUIREMENTS[name].split(">=")
+    # Local and pre-release parts, as in 2.13.0+cpu or 5.0.0rc1, have no say.
+    found, wanted = (
+        [int(part) for part in re.findall(r"\d+", re.split(r"[^\d.]", text)[0])] for text in (version, least)
+    )
+    return not found or found >= wanted
+
+
+def _numbers(version: str) -> list[int]:
+    """Of 2.13.0+cpu, or 5.0.0rc1, those before any other character; none of a text."""
+    return [int(part) for part in re.split(r"[^\d.]", version)[0].split(".") if part]
+
+
 def require(name: str) -> ModuleType:
     """Import a package of `REQUIREMENTS`, or a module of one.
 
     Raises:
-        MissingPackageError: it is not installed, or does not start; the message says how to install it.
+        MissingPackageError: it is not installed, is too old, or does not start; the message says how to install it.
     """
+    package = name.split(".", maxsplit=1)[0]
+    version = installed_version(package)
+    if version is not None and not is_recent_enough(package, version):
+        raise MissingPackageError(
+            f"The Python package {package!r} is too old: {version} is installed, and {REQUIREMENTS[package]} is "
+            f"needed. {_how_to_install(package)}"
+        )
     try:
         if name == "torch":
             load_beside_other_threads()
         return importlib.import_module(name)
     # OSError: a library that the package brings does not fit the system.
     except (ImportError, OSError) as error:
-        package = name.split(".", maxsplit=1)[0]
         raise MissingPackageError(
-            f"The Python package {package!r} is needed and cannot be loaded ({error}). In 3D Slicer: open the module "
-            f"MedSAM Segment, section Set up, and click Install. Elsewhere: pip install '{REQUIREMENTS[package]}'"
+            f"The Python package {package!r} is needed and cannot be loaded ({error}). {_how_to_install(package)}"
         ) from error
+
+
+def _how_to_install(package: str) -> str:
+    return (
+        "In 3D Slicer: open the module MedSAM Segment, section Set up, and click Install. Elsewhere: "
+        f"pip install '{REQUIREMENTS[package]}'"
+    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 
-from MedSAMSegmentLib.packages import REQUIREMENTS
+from MedSAMSegmentLib.packages import REQUIREMENTS, installed_version, is_recent_enough
 
 
 @dataclass(frozen=True)
@@ -19,31 +18,27 @@ class PackageState:
 
     @property
     def is_installed(self) -> bool:
-        return self.version is not None
+        """Whether it is there, and recent enough; what has no version is taken as it is."""
+        return self.version is not None and is_recent_enough(self.name, self.version)
+
+    @property
+    def lack(self) -> str:
+        """What is wrong with it, in words that follow its name."""
+        return "not installed" if self.version is None else f"{self.version} too old ({self.requirement})"
 
 
 def package_states() -> list[PackageState]:
-    """All packages that are needed, in the order in which they are installed."""
+    """All packages that are needed, in the order in which they are installed. A matter of some milliseconds."""
+    importlib.invalidate_caches()
     return [PackageState(name, requirement, _version(name)) for name, requirement in REQUIREMENTS.items()]
 
 
 def missing_packages() -> list[PackageState]:
-    """Those that are not installed. Much cheaper than `package_states`: no version is read."""
-    importlib.invalidate_caches()
-    return [
-        PackageState(name, requirement, None) for name, requirement in REQUIREMENTS.items() if not _is_installed(name)
-    ]
-
-
-def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    """Those that are not installed, or too old."""
+    return [package for package in package_states() if not package.is_installed]
 
 
 def _version(name: str) -> str | None:
-    importlib.invalidate_caches()
-    if not _is_installed(name):
+    if importlib.util.find_spec(name) is None:
         return None
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown version"
+    return installed_version(name) or "unknown version"

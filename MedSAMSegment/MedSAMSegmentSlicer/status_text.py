@@ -29,11 +29,8 @@ def what_is_missing(choice: ModelChoice) -> str | None:
     is_lite = description is not None and description.family == "lite-medsam"
     missing = [package for package in missing_packages() if not is_lite or package.name in LITE_MEDSAM_NEEDS]
     if missing:
-        names = ", ".join(package.name for package in missing)
-        return (
-            f"Needs set-up: {names} not installed. In the module MedSAM Segment, section Set up, click Install what is "
-            "missing."
-        )
+        lacks = ", ".join(f"{package.name} {package.lack}" for package in missing)
+        return f"Needs set-up: {lacks}. In the module MedSAM Segment, section Set up, click Install what is missing."
     if weights_are_missing(choice):
         return (
             f"Needs set-up: the weights of {model_title(choice.model)} are not on this computer. In the module MedSAM "

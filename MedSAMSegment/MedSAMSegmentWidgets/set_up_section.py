@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import MissingPackageError
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
-from MedSAMSegmentSlicer.setup_state import package_states
+from MedSAMSegmentSlicer.setup_state import PackageState, package_states
 from MedSAMSegmentSlicer.status_text import device_title, model_title
 from MedSAMSegmentWidgets.application_settings import default_choice, set_default_choice
 from MedSAMSegmentWidgets.connections import Connections
@@ -58,8 +58,7 @@ class SetUpSection:
         self._ui.precisionComboBox.currentIndex = max(0, self._ui.precisionComboBox.findData(choice.precision))
         packages = package_states()
         lines = [
-            f"{'✓' if package.is_installed else '✗'} {package.name} "
-            + (package.version or _("is missing ({requirement})").format(requirement=package.requirement))
+            f"✓ {package.name} {package.version}" if package.is_installed else f"✗ {_lack(package)}"
             for package in packages
         ]
         lines.append(_("Default model: {title}").format(title=model_title(choice.model)))
@@ -99,3 +98,11 @@ class SetUpSection:
         )
         set_default_choice(choice)
         self._changed()
+
+
+def _lack(package: PackageState) -> str:
+    if package.version is None:
+        return _("{name} is missing ({requirement})").format(name=package.name, requirement=package.requirement)
+    return _("{name} {version} is too old ({requirement})").format(
+        name=package.name, version=package.version, requirement=package.requirement
+    )

@@ -77,6 +77,19 @@ def test_lite_medsam_does_not_need_what_is_for_other_models(computer):
     assert "torch not installed" in what_is_missing(ModelChoice("lite-medsam"))
 
 
+def test_a_package_that_is_too_old_is_said_so_and_installed_anew(widget, computer, monkeypatch):
+    versions = {"transformers": "4.57.1"}
+    monkeypatch.setattr("MedSAMSegmentSlicer.setup_state.installed_version", lambda name: versions.get(name, "99.0"))
+    computer.missing = set()
+    widget.panel.refresh()
+    assert "✗ transformers 4.57.1 is too old (transformers>=5.0)" in widget.ui.setUpLabel.text
+    assert "transformers 4.57.1 too old" in what_is_missing(ModelChoice("medsam-vit-b"))
+    assert "too old" not in (what_is_missing(ModelChoice("lite-medsam")) or "")
+    assert widget.ui.installButton.enabled
+    assert "Still missing: transformers" in _install(widget)
+    assert len(computer.asked) == 1
+
+
 def test_what_is_asked_for_are_the_requirements_that_are_shipped(widget, computer):
     widget.panel.refresh()
     assert "Everything is installed" in _install(widget)

@@ -11,7 +11,7 @@ import pytest
 import MedSAMSegmentLib
 from MedSAMSegmentLib import packages
 from MedSAMSegmentLib.errors import MissingPackageError
-from MedSAMSegmentLib.packages import REQUIREMENTS, require
+from MedSAMSegmentLib.packages import REQUIREMENTS, is_recent_enough, require
 from MedSAMSegmentLib.resources import resource_path
 
 LIBRARY_PARENT = Path(MedSAMSegmentLib.__file__).resolve().parents[1]
@@ -29,6 +29,33 @@ def test_a_missing_package_is_an_error_with_both_ways_to_install_it(name: str, m
         require(name)
     assert f"pip install '{REQUIREMENTS[name]}'" in str(caught.value)
     assert "In 3D Slicer: open the module MedSAM Segment" in str(caught.value)
+
+
+def test_a_package_that_is_too_old_is_an_error_with_both_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "installed_version", lambda name: "4.57.1")
+    with pytest.raises(MissingPackageError, match=r"too old: 4\.57\.1 is installed, and transformers>=5\.0 is needed"):
+        require("transformers.models")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "is_enough"),
+    [
+        ("torch", "2.13.0+cpu", True),
+        ("torch", "2.4.0", True),
+        ("torch", "2.3.1+cu121", False),
+        ("torch", "1.13.1", False),
+        ("transformers", "5.0.0rc1", True),
+        ("transformers", "4.57.1", False),
+        ("huggingface_hub", "1.10", True),
+        ("huggingface_hub", "0.36.0", False),
+        ("safetensors", "0.4.5", True),
+        ("safetensors", "0.4.10", True),
+        ("safetensors", "0.4.3", False),
+        ("safetensors", "unknown version", True),
+    ],
+)
+def test_versions_are_compared_as_numbers(name: str, version: str, is_enough: bool) -> None:
+    assert is_recent_enough(name, version) is is_enough
 
 
 def test_a_package_whose_libraries_do_not_load_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
