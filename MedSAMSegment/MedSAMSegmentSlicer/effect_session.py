@@ -234,7 +234,7 @@ class EffectSession:
         request = self._requests.request(nodes, settings, roi.box, (plane,))
 
         def done(answers: list[PromptAnswer]) -> None:
-            self.previews.remember_window(answers[0])
+            self.previews.remember_window(answers[0], settings.window)
             edit = self._edit(nodes.segment_id, answers[0], settings.mode, nodes)
             before = self._last_box.before(nodes, edit)
             results = self._writer.write([*self._last_box.withdrawal(nodes), edit])

@@ -49,23 +49,24 @@ class PromptPreviews:
         self._previewed = previewed
         self._failed = failed
         self._key = f"{name}/preview"
-        self._drag_window: FrozenWindow | None = None
-        self._window_of: dict[str, Window] = {}
+        self._drag: tuple[str, str, FrozenWindow] | None = None
+        """Of the ROI and the rule: the window that is kept while the ROI is dragged."""
+        self._window_of: dict[tuple[str, str], Window] = {}
         self._next: tuple[EditorNodes, EffectSettings, PromptRequest, str] | None = None
 
     def cancel(self) -> None:
         """Forget the preview that is being computed, and the one that waits."""
-        self._next = None
+        self._next = self._drag = None
         self._engine.cancel(self._key)
 
     def forget_windows(self) -> None:
         """Another volume: what was chosen for the last one has no say."""
-        self._window_of = {}
+        self._window_of, self._drag = {}, None
 
-    def remember_window(self, answer: PromptAnswer, roi_id: str = DRAWN_BOX) -> None:
-        """The window of an ROI's last answer, which the next drag of its handles keeps."""
-        if answer.window is not None:
-            self._window_of[roi_id] = answer.window
+    def remember_window(self, answer: PromptAnswer, rule: str, roi_id: str = DRAWN_BOX) -> None:
+        """The window that a rule gave for an ROI's last answer, which the next drag of its handles keeps."""
+        if answer.window is not None and rule in _FROM_THE_BOX:
+            self._window_of[roi_id, rule] = answer.window
 
     def preview_box(self, roi_node: Any, *, moving: bool) -> None:
         """As `preview`, of the box drawn last, on the slice where it is: its sides are parallel to that view's."""
@@ -89,11 +90,12 @@ class PromptPreviews:
         nodes, settings = self._requests.need_nodes(), self._requests.settings()
         request = self._requests.request(nodes, settings, box, (self._requests.plane_of(pose_of_view),))
         if not moving:
-            self._drag_window = None
+            self._drag = None
         elif settings.window in _FROM_THE_BOX:
-            if self._drag_window is None:
-                self._drag_window = FrozenWindow(self._window_of.get(roi_id) or settings.window)
-            request = replace(request, window=self._drag_window)
+            dragged = (roi_id, settings.window)
+            if self._drag is None or self._drag[:2] != dragged:
+                self._drag = (*dragged, FrozenWindow(self._window_of.get(dragged) or settings.window))
+            request = replace(request, window=self._drag[2])
         if self._engine.has(self._key):
             self._next = (nodes, settings, request, roi_id)
         else:
@@ -101,7 +103,7 @@ class PromptPreviews:
 
     def _start(self, nodes: EditorNodes, settings: EffectSettings, request: PromptRequest, roi_id: str) -> None:
         def done(answers: list[PromptAnswer]) -> None:
-            self.remember_window(answers[0], roi_id)
+            self.remember_window(answers[0], settings.window, roi_id)
             if self._requests.is_current(nodes, request):
                 self._previewed(answers[0])
             go_on()

@@ -158,6 +158,28 @@ def test_while_a_handle_is_dragged_the_slice_is_encoded_once(workplace, roi, mod
     roi.InvokeEvent(roi.PointEndInteractionEvent)
 
 
+def test_while_a_handle_is_dragged_the_window_is_that_of_the_rule_that_is_chosen_now(workplace, roi, engine):
+    previewed = []
+    workplace.effect.controller._session.previews._previewed = previewed.append
+
+    def drag(by):
+        before = len(previewed)
+        roi.InvokeEvent(roi.PointStartInteractionEvent)
+        roi.SetCenter(list(workplace.ras(37 + by, 30, 3.5)))
+        workplace.wait(lambda: len(previewed) > before and not engine.is_busy)
+        during = previewed[-1].window
+        roi.InvokeEvent(roi.PointEndInteractionEvent)
+        workplace.wait(lambda: not engine.is_busy)
+        return during
+
+    workplace.scripted_effect.setParameter("Window", "50,100")
+    assert drag(0.1).width == 100
+    workplace.scripted_effect.setParameter("Window", "auto")
+    assert drag(0.2).rule == "auto: roi"
+    workplace.scripted_effect.setParameter("Window", "roi")
+    assert drag(0.3).rule == "roi"
+
+
 def test_revert_puts_the_roi_back_to_where_it_was_before_the_drag(workplace, roi):
     center, size = list(roi.GetCenter()), list(roi.GetSize())
     roi.InvokeEvent(roi.PointStartInteractionEvent)
