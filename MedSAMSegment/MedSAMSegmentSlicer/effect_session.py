@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, Scope
 from MedSAMSegmentSlicer.image_in_use import image_was_changed
@@ -208,16 +209,8 @@ class EffectSession:
         self.forget_box()
         self.previews.cancel()
         self.preparation.make_room()
-        start_growth_job(
-            self._engine,
-            self._write_key,
-            self._writer,
-            job,
-            self._events.grown,
-            self._events.failed,
-            self._told,
-            wanted=lambda: self._events.nodes() == nodes,
-        )
+        run = BackgroundRun(self._engine, self._write_key, self._events.grown, self._events.failed, self._told)
+        start_growth_job(run, self._writer, job, wanted=lambda: self._events.nodes() == nodes)
 
     def _planes(self, roi: OrientedBox, scope: Scope, pose_of_view: Any) -> tuple[SlicePlane, ...]:
         """The slices that are asked about; none for a whole structure, which does not depend on the view."""

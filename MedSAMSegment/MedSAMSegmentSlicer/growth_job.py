@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.errors import CancelledError, InvalidPromptError
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.propagation.growth import Growth, grow
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.image_in_use import ImageInUse
-from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
+from MedSAMSegmentSlicer.inference_engine import ModelChoice
 from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit, SegmentWriter
@@ -44,27 +45,16 @@ class GrowthJob:
 
 
 def start_growth_job(
-    engine: InferenceEngine,
-    key: str,
-    writer: SegmentWriter,
-    job: GrowthJob,
-    done: Callable[[Growth], None],
-    failed: Callable[[Exception], None],
-    progress: Callable[[int, int, str], None] | None = None,
-    wanted: Callable[[], bool] = lambda: True,
+    run: BackgroundRun[Growth], writer: SegmentWriter, job: GrowthJob, wanted: Callable[[], bool] = lambda: True
 ) -> None:
     """Add to a segment what the model finds of it on the next slices: one undo state, none if nothing is found.
 
     The slices that the segment has already are not changed.
 
     Args:
-        engine: to be polled by the caller.
-        key: with which the job can be cancelled; nothing is written then.
+        run: where it runs, and who is told.
         writer: for the job's segmentation.
         job: what to do.
-        done: called after the new slices were written.
-        failed: called with what went wrong.
-        progress: told thousandths that are done.
         wanted: asked before anything is written; nothing is, and nobody is told, if it is not.
 
     Raises:
@@ -79,7 +69,7 @@ def start_growth_job(
     image = ImageInUse(job.volume)
 
     def compute(task: Job) -> Growth:
-        segmenter = engine.segmenter(job.choice)
+        segmenter = run.engine.segmenter(job.choice)
         return grow(
             image.volume,
             block,
@@ -94,16 +84,12 @@ def start_growth_job(
             cancelled=task.cancelled,
         )
 
-    def write(growth: Growth) -> None:
-        try:
-            if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None or not wanted():
-                return
-            image.check()
-            if growth.block is not None:
-                writer.write([SegmentEdit(job.segment_id, growth.block)])
-        except Exception as error:
-            failed(error)
-            return
-        done(growth)
+    def write(growth: Growth) -> Growth:
+        if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None or not wanted():
+            raise CancelledError("The segment is gone, or is not wanted any more. Nothing was written.")
+        image.check()
+        if growth.block is not None:
+            writer.write([SegmentEdit(job.segment_id, growth.block)])
+        return growth
 
-    engine.run(key, compute, write, failed, progress)
+    run.start(compute, write)

@@ -1,10 +1,10 @@
-"""A volume node's image while something is computed from it: an answer on voxels that were changed is of no use."""
+"""Nodes while something is computed from them: what comes of removed nodes or changed voxels is of no use."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from MedSAMSegmentLib.errors import InvalidImageError
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError
 from MedSAMSegmentSlicer.volume_nodes import geometry_from_node, volume_from_node
 
 
@@ -13,6 +13,20 @@ def image_was_changed(node: Any) -> InvalidImageError:
     return InvalidImageError(
         f"The volume {node.GetName()!r} was changed while it was segmented. Nothing was written: segment it again."
     )
+
+
+def need_in_scene(scene: Any, *nodes: Any) -> None:
+    """Before anything is written to nodes.
+
+    Raises:
+        InvalidOptionError: one was removed meanwhile.
+    """
+    for node in nodes:
+        if not scene.IsNodePresent(node):
+            raise InvalidOptionError(
+                f"{node.GetName()!r} was removed from the scene meanwhile. Nothing was written: choose another one and "
+                "segment again."
+            )
 
 
 class ImageInUse:

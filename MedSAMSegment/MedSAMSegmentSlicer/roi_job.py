@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +9,9 @@ from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.propagation.results import Structure
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.doubtful_slice import DoubtfulSlice, doubtful_slice
-from MedSAMSegmentSlicer.image_in_use import ImageInUse
+from MedSAMSegmentSlicer.image_in_use import ImageInUse, need_in_scene
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, shared_engine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest
@@ -99,25 +99,13 @@ class RoiJobResult:
     rows: list[ResultRow]
 
 
-def start_roi_job(
-    engine: InferenceEngine,
-    key: str,
-    scene: Any,
-    job: RoiJob,
-    done: Callable[[RoiJobResult], None],
-    failed: Callable[[Exception], None],
-    progress: Callable[[int, int, str], None] | None = None,
-) -> None:
+def start_roi_job(run: BackgroundRun[RoiJobResult], scene: Any, job: RoiJob) -> None:
     """Segment in the background; nothing is written before all ROIs are done.
 
     Args:
-        engine: to be polled by the caller.
-        key: with which the job can be cancelled.
+        run: where it runs, and who is told after the segments were written.
         scene: ``vtkMRMLScene`` of all nodes.
         job: what to do.
-        done: called after the segments were written.
-        failed: called with what went wrong.
-        progress: told thousandths that are done.
 
     Raises:
         MedSAMSegmentError: a node cannot be used.
@@ -128,20 +116,14 @@ def start_roi_job(
     image = ImageInUse(job.volume)
     requests = [PromptRequest(image.volume, (), roi.box, job.window, job.options) for roi in rois]
 
-    def write(answers: list[PromptAnswer]) -> None:
-        try:
-            if not scene.IsNodePresent(job.volume):
-                return
-            if job.segmentation is not None and not scene.IsNodePresent(job.segmentation):
-                return
-            image.check()
-            result = _write(scene, job, rois, answers)
-        except Exception as error:
-            failed(error)
-            return
-        done(result)
+    def write(answers: list[PromptAnswer]) -> RoiJobResult:
+        need_in_scene(scene, job.volume, *([] if job.segmentation is None else [job.segmentation]))
+        image.check()
+        return _write(scene, job, rois, answers)
 
-    engine.answer_structures(key, job.choice, requests, job.level, job.plane, write, failed, progress)
+    run.engine.answer_structures(
+        run.key, job.choice, requests, job.level, job.plane, run.ending_with(write), run.failed, run.progress
+    )
 
 
 def run_roi_job(scene: Any, job: RoiJob, engine: InferenceEngine | None = None) -> RoiJobResult:
@@ -150,11 +132,7 @@ def run_roi_job(scene: Any, job: RoiJob, engine: InferenceEngine | None = None) 
     Raises:
         MedSAMSegmentError: what went wrong.
     """
-    engine = engine or shared_engine()
-    result: RoiJobResult = result_of(
-        engine, lambda key, done, failed: start_roi_job(engine, key, scene, job, done, failed)
-    )
-    return result
+    return result_of(engine or shared_engine(), lambda run: start_roi_job(run, scene, job))
 
 
 def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]) -> RoiJobResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.models.protocol import SegmentationModel
 from MedSAMSegmentLib.propagation.results import Structure
 from MedSAMSegmentLib.propagation.structure import segment_structure
-from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.background_run import BackgroundRun
+from MedSAMSegmentSlicer.image_in_use import need_in_scene
 from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.matrices import node_to_world
 from MedSAMSegmentSlicer.roi_job import RoiJob
@@ -26,25 +27,14 @@ from MedSAMSegmentSlicer.segmentation_sequence import (
 )
 
 
-def start_sequence_job(
-    engine: InferenceEngine,
-    key: str,
-    job: RoiJob,
-    done: Callable[[SequenceResult], None],
-    failed: Callable[[Exception], None],
-    progress: Callable[[int, int, str], None] | None = None,
-) -> None:
+def start_sequence_job(run: BackgroundRun[SequenceResult], job: RoiJob) -> None:
     """Segment what the ROIs surround in every frame; the scene gets the result when all of it is there.
 
     The window is chosen for each frame as for a volume of its own.
 
     Args:
-        engine: to be polled by the caller.
-        key: with which the job can be cancelled; nothing is written then.
+        run: where it runs, and who is told after the new sequence was added to the scene, and to the browser.
         job: its volume is the node in which a browser shows the sequence; its segmentation is not used.
-        done: called after the new sequence was added to the scene, and to the browser.
-        failed: called with what went wrong.
-        progress: told thousandths that are done.
 
     Raises:
         InvalidImageError: the volume shows no sequence, or the sequence holds something else than volumes.
@@ -66,20 +56,14 @@ def start_sequence_job(
     boxes = [OrientedBox(world_to_sequence @ roi.box.object_to_ras, roi.box.size_mm) for roi in rois]
 
     def compute(task: Job) -> tuple[list[list[Structure]], ModelIdentity]:
-        model = engine.segmenter(job.choice).model
+        model = run.engine.segmenter(job.choice).model
         return _segment_frames(frames, boxes, model, job, task), model.identity
 
-    def write(found: tuple[list[list[Structure]], ModelIdentity]) -> None:
-        try:
-            if not all(scene.IsNodePresent(node) for node in (job.volume, sequence, browser)):
-                return
-            result = add_segmentation_sequence(browser, job.volume, frames, rois, *found)
-        except Exception as error:
-            failed(error)
-            return
-        done(result)
+    def write(found: tuple[list[list[Structure]], ModelIdentity]) -> SequenceResult:
+        need_in_scene(scene, job.volume, sequence, browser)
+        return add_segmentation_sequence(browser, job.volume, frames, rois, *found)
 
-    engine.run(key, compute, write, failed, progress)
+    run.start(compute, write)
 
 
 def _segment_frames(

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentLib.propagation.results import Structure
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.correction_job import corrected_slices, update_between, update_edits
-from MedSAMSegmentSlicer.image_in_use import ImageInUse
-from MedSAMSegmentSlicer.inference_engine import InferenceEngine
+from MedSAMSegmentSlicer.image_in_use import ImageInUse, need_in_scene
 from MedSAMSegmentSlicer.inference_worker import Job
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
 from MedSAMSegmentSlicer.roi_job import RoiJobResult, result_row
 from MedSAMSegmentSlicer.segment_block import segment_block
 
 
-def start_update_job(
-    engine: InferenceEngine,
-    key: str,
-    scene: Any,
-    result: RoiJobResult,
-    done: Callable[[RoiJobResult], None],
-    failed: Callable[[Exception], None],
-    progress: Callable[[int, int, str], None] | None = None,
-) -> None:
+def start_update_job(run: BackgroundRun[RoiJobResult], scene: Any, result: RoiJobResult) -> None:
     """Find the slices that were painted on since the result was written, and update those between them.
 
     Args:
-        engine: to be polled by the caller.
-        key: with which the job can be cancelled; nothing is written then.
+        run: where it runs, and who is told the new result after the segments were written.
         scene: ``vtkMRMLScene`` of all nodes.
         result: of `start_roi_job`, or of this function.
-        done: called after the segments were written, with the new result.
-        failed: called with what went wrong.
-        progress: told thousandths that are done.
 
     Raises:
         InvalidOptionError: a node is gone, or no slice was corrected.
@@ -58,7 +45,7 @@ def start_update_job(
         raise InvalidOptionError("No slice was corrected. Paint or erase on a slice first, with any effect.")
 
     def compute(task: Job) -> list[Structure]:
-        segmenter = engine.segmenter(job.choice)
+        segmenter = run.engine.segmenter(job.choice)
         structures = []
         for n, (row, keys) in enumerate(work):
 
@@ -79,23 +66,17 @@ def start_update_job(
             )
         return structures
 
-    def write(structures: list[Structure]) -> None:
-        try:
-            if not (scene.IsNodePresent(job.volume) and scene.IsNodePresent(segmentation)):
-                return
-            image.check()
-            updated = {}
-            with logic_segment_writer(scene, segmentation, job.volume) as writer:
-                edits = []
-                for (row, _), structure in zip(work, structures, strict=True):
-                    edits += update_edits(row.segment_id, row.structure, structure, volume.geometry)
-                writer.write(edits)
-                for (row, _), structure in zip(work, structures, strict=True):
-                    updated[row.segment_id] = result_row(job, segmentation, row.segment_id, structure, row.voxels)
-            rows = [updated.get(row.segment_id, row) for row in result.rows]
-        except Exception as error:
-            failed(error)
-            return
-        done(replace(result, rows=rows))
+    def write(structures: list[Structure]) -> RoiJobResult:
+        need_in_scene(scene, job.volume, segmentation)
+        image.check()
+        updated = {}
+        with logic_segment_writer(scene, segmentation, job.volume) as writer:
+            edits = []
+            for (row, _), structure in zip(work, structures, strict=True):
+                edits += update_edits(row.segment_id, row.structure, structure, volume.geometry)
+            writer.write(edits)
+            for (row, _), structure in zip(work, structures, strict=True):
+                updated[row.segment_id] = result_row(job, segmentation, row.segment_id, structure, row.voxels)
+        return replace(result, rows=[updated.get(row.segment_id, row) for row in result.rows])
 
-    engine.run(key, compute, write, failed, progress)
+    run.start(compute, write)

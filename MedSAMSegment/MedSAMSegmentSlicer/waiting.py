@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentSlicer.background_run import BackgroundRun, Result
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 
 _POLL_S = 0.01
 
-Start = Callable[[str, Callable[[Any], None], Callable[[Exception], None]], None]
 
-
-def result_of(engine: InferenceEngine, start: Start) -> Any:
+def result_of(engine: InferenceEngine, start: Callable[[BackgroundRun[Result]], None]) -> Result:
     """Start something and wait for its result.
 
     Args:
         engine: that computes it.
-        start: called with the key, and with what to call when it is done and when it failed.
+        start: called with the run.
 
     Raises:
         MedSAMSegmentError: what went wrong; `CancelledError` if somebody has cancelled it, or closed the scene.
     """
-    results: list[Any] = []
+    results: list[Result] = []
     errors: list[Exception] = []
     key = f"script {id(results)}/"
-    start(key, results.append, errors.append)
+    start(BackgroundRun(engine, key, results.append, errors.append))
     try:
         while engine.has(key):
             time.sleep(_POLL_S)

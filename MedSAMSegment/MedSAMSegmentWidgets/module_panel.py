@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import load_descriptions
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
 from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult, browser_of
@@ -122,9 +124,9 @@ class ModulePanel:
                 parameters.level,
             )
             if parameters.allTimePoints and browser_of(job.volume) is not None:
-                start_sequence_job(self._engine, JOB, job, self._sequence_done, self._failed, self._progress)
+                start_sequence_job(self._run(self._sequence_done), job)
             else:
-                start_roi_job(self._engine, JOB, slicer.mrmlScene, job, self._done, self._failed, self._progress)
+                start_roi_job(self._run(self._done), slicer.mrmlScene, job)
             self._begin(_("Segmenting…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -135,7 +137,7 @@ class ModulePanel:
         if result is None:
             return
         try:
-            start_update_job(self._engine, JOB, slicer.mrmlScene, result, self._done, self._failed, self._progress)
+            start_update_job(self._run(self._done), slicer.mrmlScene, result)
             self._begin(_("Updating…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -165,6 +167,9 @@ class ModulePanel:
             self.rois.choose([roi])
             self._ui.segmentSection.collapsed = False
             self.segment()
+
+    def _run(self, done: Callable[[Any], None]) -> BackgroundRun[Any]:
+        return BackgroundRun(self._engine, JOB, done, self._failed, self._progress)
 
     def _choice(self) -> ModelChoice:
         model = self._ui.modelComboBox.currentData

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.growth_job import GrowthJob, start_growth_job
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
@@ -44,7 +45,7 @@ def engine():
 
 def grown(engine, desk, writer, segment_id, **options):
     job = GrowthJob(desk.volume_node, desk.segmentation, segment_id, **OPTIONS, **options)
-    return result_of(engine, lambda key, done, failed: start_growth_job(engine, key, writer, job, done, failed))
+    return result_of(engine, lambda run: start_growth_job(run, writer, job))
 
 
 def test_the_new_slices_join_the_segment_and_one_undo_takes_them_all_back(engine, desk, writer, segment_id):
@@ -79,7 +80,7 @@ def test_cancelling_writes_nothing(desk, writer, segment_id):
     wanted = threading.Event()
     engine = InferenceEngine(lambda choice: Cancelling())
     job = GrowthJob(desk.volume_node, desk.segmentation, segment_id, below=2, **OPTIONS)
-    start_growth_job(engine, "grow", writer, job, outcomes.append, outcomes.append)
+    start_growth_job(BackgroundRun(engine, "grow", outcomes.append, outcomes.append), writer, job)
     engine.cancel("grow")
     wanted.set()
     while engine.is_busy:
@@ -92,7 +93,7 @@ def test_cancelling_writes_nothing(desk, writer, segment_id):
 def test_a_segment_that_is_deleted_meanwhile_gets_nothing(engine, desk, writer, segment_id):
     outcomes = []
     job = GrowthJob(desk.volume_node, desk.segmentation, segment_id, **OPTIONS)
-    start_growth_job(engine, "grow", writer, job, outcomes.append, outcomes.append)
+    start_growth_job(BackgroundRun(engine, "grow", outcomes.append, outcomes.append), writer, job)
     desk.segmentation.GetSegmentation().RemoveSegment(segment_id)
     while engine.is_busy:
         engine.poll()
@@ -119,7 +120,7 @@ def test_an_image_that_is_moved_while_a_segment_grows_leaves_the_segment_as_it_w
     before = desk.voxels(segment_id)
     outcomes = []
     job = GrowthJob(desk.volume_node, desk.segmentation, segment_id, **OPTIONS)
-    start_growth_job(engine, "grow", writer, job, outcomes.append, outcomes.append)
+    start_growth_job(BackgroundRun(engine, "grow", outcomes.append, outcomes.append), writer, job)
     desk.volume_node.SetOrigin(3.0, 0.0, 0.0)
     while engine.is_busy:
         engine.poll()

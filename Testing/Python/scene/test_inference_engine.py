@@ -65,10 +65,9 @@ def _never(job):
 
 
 def test_a_script_whose_work_is_cancelled_by_somebody_is_told_so(engine):
-    def start(key, done, failed):
-        engine.run(key, _never, done, failed)
-        engine.run("other", lambda job: None, lambda _: None, lambda _: None)
-        engine.cancel(key)
+    def start(run):
+        run.start(_never, lambda found: found)
+        engine.cancel(run.key)
 
     with pytest.raises(CancelledError, match="Nothing was written"):
         result_of(engine, start)
@@ -82,7 +81,7 @@ def test_of_a_script_that_is_interrupted_nothing_is_written_later(engine, monkey
 
     monkeypatch.setattr("MedSAMSegmentSlicer.waiting.time.sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        result_of(engine, lambda key, done, failed: engine.run(key, lambda job: 1, written.append, failed))
+        result_of(engine, lambda run: run.start(lambda job: 1, written.append))
     monkeypatch.undo()
     while engine.is_busy:
         engine.poll()

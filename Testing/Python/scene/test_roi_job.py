@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError, InvalidPromptError
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.roi_job import RoiJob, run_roi_job, start_roi_job
 from support.mrml import filled
@@ -50,7 +51,7 @@ def test_an_image_that_is_edited_while_it_is_segmented_changes_nothing(desk, eng
     line = markup(desk, "Line", (6, 5, 6), (10, 5, 6))
     job = RoiJob(desk.volume_node, (line,), desk.segmentation, window="50,100", plane="axial", level="fast")
     outcomes = []
-    start_roi_job(engine, "roi", desk.scene, job, outcomes.append, outcomes.append)
+    start_roi_job(BackgroundRun(engine, "roi", outcomes.append, outcomes.append), desk.scene, job)
     desk.volume_node.GetImageData().Modified()
     while engine.is_busy:
         engine.poll()
@@ -58,3 +59,17 @@ def test_an_image_that_is_edited_while_it_is_segmented_changes_nothing(desk, eng
     assert isinstance(error, InvalidImageError)
     assert "changed" in str(error)
     assert desk.segmentation.GetSegmentation().GetNumberOfSegments() == 0
+
+
+def test_a_segmentation_that_is_removed_meanwhile_is_named(desk, engine):
+    line = markup(desk, "Line", (6, 5, 6), (10, 5, 6))
+    job = RoiJob(desk.volume_node, (line,), desk.segmentation, window="50,100", plane="axial", level="fast")
+    outcomes = []
+    start_roi_job(BackgroundRun(engine, "roi", outcomes.append, outcomes.append), desk.scene, job)
+    desk.scene.RemoveNode(desk.segmentation)
+    while engine.is_busy:
+        engine.poll()
+    (error,) = outcomes
+    assert isinstance(error, InvalidOptionError)
+    assert "'Segmentation' was removed" in str(error)
+    assert desk.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0

@@ -1,6 +1,7 @@
 """One ROI on every frame of a sequence: a bright sphere that grows from frame to frame."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import slicer
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.matrices import to_vtk
 from MedSAMSegmentSlicer.provenance import read_tags
@@ -89,7 +91,7 @@ def roi(scene):
 
 def segmented(engine, volume_node, *rois, progress=None):
     job = RoiJob(volume_node, rois, **OPTIONS)
-    return result_of(engine, lambda key, done, failed: start_sequence_job(engine, key, job, done, failed, progress))
+    return result_of(engine, lambda run: start_sequence_job(replace(run, progress=progress), job))
 
 
 def nodes_of(scene):
@@ -187,7 +189,8 @@ def test_cancelling_leaves_the_scene_as_it_was(scene, perfusion, roi):
 
     model, before, outcomes = Waiting(), nodes_of(scene), []
     engine = InferenceEngine(lambda choice: model)
-    start_sequence_job(engine, "time", RoiJob(perfusion, (roi,), **OPTIONS), outcomes.append, outcomes.append)
+    run = BackgroundRun(engine, "time", outcomes.append, outcomes.append)
+    start_sequence_job(run, RoiJob(perfusion, (roi,), **OPTIONS))
     begun.wait()
     engine.cancel("time")
     wanted.set()
