@@ -74,7 +74,7 @@ def lite_medsam(device: str, precisions: Sequence[str], passes: int) -> dict[str
     published.load_state_dict({name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)})
     published.to(device)
     models = {name: LiteMedSam.from_state_dict(weights, IDENTITY, device, name) for name in precisions}
-    image = torch.from_numpy(models["float32"].preprocessing.to_input(SLICE).copy())[None].to(device)
+    image = models["float32"].preprocessing.to_input(SLICE, device)[None].contiguous()
     candidates: dict[str, Callable[[], Any]] = {"published": lambda: published(image)}
     candidates |= {name: lambda model=model: model.encoder(image) for name, model in models.items()}
     difference = (published(image) - models["float32"].encoder(image)).abs().max()
@@ -100,7 +100,7 @@ def vit_b(device: str, precisions: Sequence[str], passes: int) -> dict[str, Any]
         copy = SamModel(SamConfig())
         copy.load_state_dict(weights)
         models[precision] = SamVit.from_sam_model(copy, VIT_IDENTITY, device, precision)
-    image = torch.from_numpy(models["float32"].preprocessing.to_input(SLICE))[None].to(device)
+    image = models["float32"].preprocessing.to_input(SLICE, device)[None].contiguous()
     candidates: dict[str, Callable[[], Any]] = {"SamModel": lambda: default.vision_encoder(image).last_hidden_state}
     candidates |= {name: lambda model=model: model.encoder(image) for name, model in models.items()}
     difference = (candidates["SamModel"]() - models["float32"].encoder(image)).abs().max()
@@ -119,7 +119,7 @@ def around(model: LiteMedSam | SamVit, passes: int, device: str) -> dict[str, fl
     region = (slice(100, 360), slice(80, 320))
     return fastest(
         {
-            "preprocessing": lambda: model.preprocessing.to_input(SLICE),
+            "preprocessing": lambda: model.preprocessing.to_input(SLICE, device),
             "decode 1 box": lambda: model.decode(embedding, prompts[:1]),
             "decode 8 boxes": lambda: model.decode(embedding, prompts),
             "upscale the slice": lambda: model.logits_on_slice(logits[0], SLICE.shape),

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from structure_cases import Case, folder_cases, sample_cases
 
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
@@ -32,7 +33,7 @@ from MedSAMSegmentLib.inference.slice_image import see
 from MedSAMSegmentLib.intensity.rules import choose_window
 from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentLib.models.protocol import Prompt, SegmentationModel
-from MedSAMSegmentLib.models.resampling import resize_area
+from MedSAMSegmentLib.models.resizing import resize_area
 from MedSAMSegmentLib.prompts import BoxPrompt
 from MedSAMSegmentLib.propagation.structure import Structure, segment_structure
 
@@ -88,7 +89,8 @@ class PublishedSlices:
 
     def _next_box(self, mask: npt.NDArray[np.bool_], shift: int = 3, size: int = 256) -> BoxPrompt:
         scale = size / max(mask.shape)
-        small = resize_area(mask.astype(np.uint8), tuple(int(n * scale + 0.5) for n in mask.shape))  # type: ignore[arg-type]
+        shape_hw = (int(mask.shape[0] * scale + 0.5), int(mask.shape[1] * scale + 0.5))
+        small = resize_area(torch.from_numpy(mask.astype(np.uint8)), shape_hw).numpy()
         rows, columns = np.nonzero(small > 0)
         if rows.size == 0:
             return self.box

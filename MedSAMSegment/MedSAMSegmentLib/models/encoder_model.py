@@ -135,17 +135,9 @@ class EncoderModel:
 
     def _encode_batch(self, slices_u8: Sequence[npt.NDArray[np.uint8]]) -> torch.Tensor:
         """(B, C, h, w) on the device."""
-        size = self.preprocessing.size
-        on_gpu = self._device.startswith("cuda")
-        # From pinned memory the copy runs beside whatever the GPU is doing, and nobody waits for it.
-        images = torch.empty(len(slices_u8), 3, size, size, pin_memory=on_gpu)
-        for image, pixels in zip(images, slices_u8, strict=True):
-            model_input = self.preprocessing.to_input(pixels)
-            # One channel stands for three where they are equal; torch warns about arrays that it must not write to.
-            grey = model_input[:1].copy() if model_input.strides[0] == 0 else model_input
-            image.copy_(torch.from_numpy(grey))
         with torch.inference_mode():
-            return self.encoder(images.to(self._device, non_blocking=on_gpu))
+            images = [self.preprocessing.to_input(pixels, self._device) for pixels in slices_u8]
+            return self.encoder(torch.stack(images))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

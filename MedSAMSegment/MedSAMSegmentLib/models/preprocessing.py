@@ -10,17 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch.nn import functional
 
-from MedSAMSegmentLib.models.resampling import (
-    FloatArray,
-    Region,
-    interpolate,
-    resize_area,
-    resize_spline,
-    resize_triangle,
-    taps,
-    upscale_bilinear,
-)
+from MedSAMSegmentLib.models.resampling import FloatArray, Region, interpolate, taps, upscale_bilinear
+from MedSAMSegmentLib.models.resizing import resize_area, resize_spline, resize_triangle
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.models.description import PreprocessingName
@@ -36,8 +30,11 @@ class ModelPreprocessing(Protocol):
     @property
     def size(self) -> int: ...
 
-    def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
-        """(H, W) or (H, W, 3) uint8 to the model input, (3, size, size) float32; read-only where channels are equal."""
+    def to_input(self, slice_u8: npt.NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
+        """(H, W) or (H, W, 3) uint8 to the model input, (3, size, size) float32 on a device.
+
+        Equal channels are one in memory: not to be changed.
+        """
         ...
 
     def boxes_to_input(self, boxes_xyxy: npt.ArrayLike, shape_hw: tuple[int, int]) -> FloatArray:
@@ -64,9 +61,9 @@ class LiteMedSamPreprocessing:
     def __init__(self, size: int = 256) -> None:
         self.size = size
 
-    def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
-        resized = resize_area(slice_u8, self._resized_shape(slice_u8.shape[:2]))
-        return _padded_channels(_min_max(resized), self.size)
+    def to_input(self, slice_u8: npt.NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
+        resized = resize_area(_on_device(slice_u8, device), self._resized_shape(slice_u8.shape[:2]))
+        return _padded_channels(_min_max(resized), self.size).to(device)
 
     def boxes_to_input(self, boxes_xyxy: npt.ArrayLike, shape_hw: tuple[int, int]) -> FloatArray:
         """As published, coordinates lose their fraction; the weights are used to whole model pixels."""
@@ -97,12 +94,12 @@ class MedSamPreprocessing:
     def __init__(self, size: int = 1024) -> None:
         self.size = size
 
-    def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
-        resized = resize_spline(slice_u8, (self.size, self.size))
+    def to_input(self, slice_u8: npt.NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
+        resized = resize_spline(_on_device(slice_u8, device), (self.size, self.size))
         # Splines overshoot: the published code clips to the range of the image, then truncates. The thousandth keeps a
         # value that is whole, but for rounding errors, from losing a unit.
-        clipped = np.clip(resized, slice_u8.min(), slice_u8.max())
-        return _padded_channels(_min_max(np.floor(clipped + 1e-3)), self.size)
+        clipped = resized.clamp_(int(slice_u8.min()), int(slice_u8.max()))
+        return _padded_channels(_min_max(clipped.add_(1e-3).floor_()), self.size).to(device)
 
     def boxes_to_input(self, boxes_xyxy: npt.ArrayLike, shape_hw: tuple[int, int]) -> FloatArray:
         boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 2, 2)
@@ -128,20 +125,20 @@ class SamPreprocessing:
     Source: https://github.com/facebookresearch/segment-anything, ``utils/transforms.py`` and ``modeling/sam.py``.
     """
 
-    _MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
-    _STANDARD_DEVIATION = np.array([58.395, 57.12, 57.375], dtype=np.float32)
+    _MEAN = (123.675, 116.28, 103.53)
+    _STANDARD_DEVIATION = (58.395, 57.12, 57.375)
 
     def __init__(self, size: int = 1024) -> None:
         self.size = size
 
-    def to_input(self, slice_u8: npt.NDArray[np.uint8]) -> FloatArray:
-        rows, columns = _longest_side(slice_u8.shape[:2], self.size)
-        resized = resize_triangle(slice_u8, (rows, columns))
-        model_input = np.zeros((3, self.size, self.size), dtype=np.float32)
-        for channel, (mean, deviation) in enumerate(zip(self._MEAN, self._STANDARD_DEVIATION, strict=True)):
-            values = resized if resized.ndim == 2 else resized[..., channel]
-            model_input[channel, :rows, :columns] = (values - mean) / deviation
-        return model_input
+    def to_input(self, slice_u8: npt.NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
+        resized = resize_triangle(_on_device(slice_u8, device), _longest_side(slice_u8.shape[:2], self.size))
+        channels = resized.expand(3, -1, -1) if resized.ndim == 2 else resized.permute(2, 0, 1)
+        normalised = [
+            (values - mean) / deviation
+            for values, mean, deviation in zip(channels, self._MEAN, self._STANDARD_DEVIATION, strict=True)
+        ]
+        return _padded(torch.stack(normalised), self.size).to(device)
 
     def boxes_to_input(self, boxes_xyxy: npt.ArrayLike, shape_hw: tuple[int, int]) -> FloatArray:
         boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 2, 2)
@@ -187,19 +184,28 @@ def _probabilities(logits: FloatArray) -> FloatArray:
     return np.float32(1) / (np.float32(1) + np.exp(-np.clip(logits, -30, 30)))
 
 
-def _min_max(values: FloatArray) -> FloatArray:
+def _on_device(slice_u8: npt.NDArray[np.uint8], device: str) -> torch.Tensor:
+    """A slice where it is prepared; Apple's GPUs, which know no float64, get it when it is ready."""
+    if device.startswith("mps"):
+        device = "cpu"
+    # From pinned memory the copy runs beside whatever the GPU is doing, and nobody waits for it.
+    on_gpu = device.startswith("cuda")
+    return torch.tensor(np.ascontiguousarray(slice_u8), pin_memory=on_gpu).to(device, non_blocking=on_gpu)
+
+
+def _min_max(values: torch.Tensor) -> torch.Tensor:
     """To [0, 1]; a constant image becomes zeros, as published."""
     values = values - values.min()
-    return values / np.maximum(values.max(), np.float32(1e-8))
+    return values.div_(values.max().clamp(min=1e-8))
 
 
-def _padded_channels(values: FloatArray, size: int) -> FloatArray:
+def _padded_channels(values: torch.Tensor, size: int) -> torch.Tensor:
     """(h, w) or (h, w, 3) into the upper left corner of (3, size, size)."""
-    rows, columns = values.shape[:2]
-    if values.ndim == 2:
-        grey = np.zeros((size, size), dtype=np.float32)
-        grey[:rows, :columns] = values
-        return np.broadcast_to(grey, (3, size, size))
-    colour = np.zeros((3, size, size), dtype=np.float32)
-    colour[:, :rows, :columns] = values.transpose(2, 0, 1)
-    return colour
+    channels = values[None] if values.ndim == 2 else values.permute(2, 0, 1)
+    return _padded(channels, size).expand(3, -1, -1)
+
+
+def _padded(channels: torch.Tensor, size: int) -> torch.Tensor:
+    """(C, h, w) into the upper left corner of (C, size, size)."""
+    rows, columns = channels.shape[1:]
+    return functional.pad(channels, (0, size - columns, 0, size - rows))

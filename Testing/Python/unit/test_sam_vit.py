@@ -74,7 +74,7 @@ def test_prompts_are_answered_as_sam_model_answers_them(kind: str, candidates: b
         boxes[..., 1::2] *= (85 / 60) / (SIZE / 90)
     with torch.inference_mode():
         expected = tiny_sam_model()(
-            pixel_values=torch.from_numpy(SamPreprocessing(SIZE).to_input(SLICE))[None],
+            pixel_values=SamPreprocessing(SIZE).to_input(SLICE)[None],
             input_boxes=boxes,
             input_points=points,
             input_labels=labels,
