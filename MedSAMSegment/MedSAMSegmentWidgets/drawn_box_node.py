@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -23,22 +25,63 @@ def drawn_box_node(scripted_effect: Any) -> Any:
     return scripted_effect.nodeReference(REFERENCE)
 
 
-def show_drawn_box(scripted_effect: Any, box: OrientedBox) -> Any:
-    """Put a rectangle into the scene in place of the one before; its ROI."""
+class LateBox:
+    """Puts rectangles into the scene in turns of the event loop of their own, behind the one in which they were drawn.
+
+    The first one of a session is a new markup, about which Slicer has much to do: the request to the model goes first,
+    and the main thread is held for one step at a time.
+
+    Args:
+        scripted_effect: whose rectangles they are.
+        shown: called when one can be picked up.
+    """
+
+    def __init__(self, scripted_effect: Any, shown: Callable[[], None]) -> None:
+        self._effect = scripted_effect
+        self._shown = shown
+        self._box: OrientedBox | None = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._turn)
+
+    def show(self, box: OrientedBox) -> None:
+        """Put a rectangle into the scene in place of the one before, soon."""
+        self._box = box
+        self._timer.start()
+
+    def close(self) -> None:
+        """What is not in the scene yet stays out of it."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self._turn)
+
+    def _turn(self) -> None:
+        parameters = self._effect.parameterSetNode()
+        if self._box is None or parameters is None or parameters.GetScene() is None:
+            return  # the scene was closed
+        node = drawn_box_node(self._effect)
+        if node is None:
+            _add_node(self._effect)
+            self._timer.start()
+            return
+        _place(node, self._box)
+        set_drawn_box_visible(self._effect, True)
+        self._box = None
+        self._shown()
+
+
+def _place(node: Any, box: OrientedBox) -> None:
     from MedSAMSegmentSlicer.matrices import to_vtk
 
-    node = drawn_box_node(scripted_effect) or _new_node(scripted_effect)
     node.SetAndObserveTransformNodeID(None)
     was_modifying = node.StartModify()
     node.SetAndObserveObjectToNodeMatrix(to_vtk(box.object_to_ras))
     node.SetSize([float(side) for side in box.size_mm])
     node.EndModify(was_modifying)
-    set_drawn_box_visible(scripted_effect, True)
-    return node
 
 
-def _new_node(scripted_effect: Any) -> Any:
-    """An ROI that cannot be seen yet.
+def _add_node(scripted_effect: Any) -> None:
+    """Add an ROI that cannot be seen yet.
 
     It and its display node are as they shall be before the scene, and all that observes it, gets to know them: the main
     thread is held a fraction of the time that changing them one by one in the scene takes.
@@ -67,7 +110,6 @@ def _new_node(scripted_effect: Any) -> Any:
     node.SetAndObserveDisplayNodeID(display.GetID())
     scene.AddNode(node)
     scripted_effect.setNodeReference(REFERENCE, node)
-    return node
 
 
 def set_drawn_box_visible(scripted_effect: Any, visible: bool) -> None:

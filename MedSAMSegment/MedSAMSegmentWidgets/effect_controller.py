@@ -22,7 +22,7 @@ from MedSAMSegmentSlicer.slice_view_layers import shows_volume
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentSlicer.status_text import error_text
 from MedSAMSegmentWidgets.box_drawing import BoxDrawing
-from MedSAMSegmentWidgets.drawn_box_node import COLOR, drawn_box_node, set_drawn_box_visible, show_drawn_box
+from MedSAMSegmentWidgets.drawn_box_node import COLOR, LateBox, drawn_box_node, set_drawn_box_visible
 from MedSAMSegmentWidgets.effect_parameters import ROI_ROLE
 from MedSAMSegmentWidgets.effect_status import EffectStatus
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
@@ -74,6 +74,7 @@ class EffectController:
         )
         self._timer = EngineTimer(self._engine, self.show_error, self._status.tick)
         self._drawing = BoxDrawing(scripted_effect, self._box_moved, self._drawn, self._box_dropped)
+        self._late_box = LateBox(scripted_effect, self.observe_nodes)
         self._previews = PreviewOverlays(scripted_effect)
         self._observers = NodeObservers()
         self._view_node: Any = None
@@ -110,6 +111,7 @@ class EffectController:
     def close(self) -> None:
         """Leave nothing behind: no timer, key, observer, actor or request."""
         self._drawing.cancel()
+        self._late_box.close()
         self._settle.stop()
         self._settle.disconnect("timeout()", self._settled)
         self._session.cancel()
@@ -248,9 +250,7 @@ class EffectController:
         except MedSAMSegmentError as error:
             self.show_error(error)
             return
-        # Behind the request, because Slicer takes its time over a new markup: the thread computes meanwhile.
-        show_drawn_box(self._effect, roi.box)
-        self.observe_nodes()
+        self._late_box.show(roi.box)
 
     def _correct_box(self, node: Any) -> None:
         self._ask_to_write(lambda: self._session.segment_corrected_box(node))

@@ -122,6 +122,16 @@ class Workplace:
         self.event("MouseMoveEvent", self.xy(*second))
         self.event("LeftButtonReleaseEvent", self.xy(*second))
 
+    def drawn_box(self) -> Any:
+        """The markup of the last box, once it can be picked up."""
+
+        def can_be_picked_up() -> bool:
+            node = self.scripted_effect.nodeReference("DrawnBox")
+            return node is not None and bool(node.GetDisplayNode().GetVisibility())
+
+        self.wait(can_be_picked_up)
+        return self.scripted_effect.nodeReference("DrawnBox")
+
     def wait(self, done: Callable[[], bool] | None = None, seconds: float = 20.0) -> None:
         """Run the event loop until the effect is not busy, or something else is so."""
         deadline = time.monotonic() + seconds

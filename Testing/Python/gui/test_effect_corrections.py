@@ -18,7 +18,7 @@ def draw(workplace):
 
 def correct(workplace, columns):
     """Drag the handles of the box until it reaches over these columns."""
-    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box = workplace.drawn_box()
     left, right = (workplace.ras(column, 0, 0)[0] for column in columns)
     center, size = list(box.GetCenter()), list(box.GetSize())
     box.InvokeEvent(box.PointStartInteractionEvent)
@@ -121,7 +121,7 @@ def test_a_box_that_replaces_gives_back_the_slice_that_it_leaves(workplace):
     workplace.scripted_effect.setParameter("Mode", "replace")
     workplace.draw((40, 15), (50, 45))
     workplace.wait()
-    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box = workplace.drawn_box()
     box.InvokeEvent(box.PointStartInteractionEvent)
     box.SetCenter([*list(box.GetCenter())[:2], workplace.ras(0, 0, 3)[2]])  # one slice down
     box.InvokeEvent(box.PointEndInteractionEvent)

@@ -42,7 +42,7 @@ def test_every_shortcut_is_in_the_help_text(workplace):
 def test_deactivation_leaves_no_actor_timer_observer_or_request(workplace, engine):
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
-    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box = workplace.drawn_box()
     workplace.editor.setActiveEffect(None)
     workplace.run_events(0.1)
     assert _overlays(workplace.view) == 0

@@ -194,13 +194,13 @@ def test_revert_puts_the_roi_back_to_where_it_was_before_the_drag(workplace, roi
 def test_the_drawn_box_stays_in_the_scene_but_not_in_node_selectors(workplace):
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
-    box = workplace.scripted_effect.nodeReference("DrawnBox")
+    box = workplace.drawn_box()
     assert box.GetScene() is slicer.mrmlScene
     assert box.GetHideFromEditors()
     first = box.GetID()
     workplace.draw((30, 15), (65, 45))
     workplace.wait()
-    assert workplace.scripted_effect.nodeReference("DrawnBox").GetID() == first
+    assert workplace.drawn_box().GetID() == first
 
 
 def test_a_press_on_an_roi_handle_is_left_to_the_markup(workplace, roi, monkeypatch):

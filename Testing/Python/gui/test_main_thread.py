@@ -54,7 +54,7 @@ def test_voxels_are_looked_at_in_the_other_thread_alone(workplace, calls):
     workplace.run_events(0.4)  # the view settles
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
-    node = effect.nodeReference("DrawnBox")
+    node = workplace.drawn_box()
     node.InvokeEvent(node.PointStartInteractionEvent)
     node.SetSize([30.0, 20.0, 2.0])
     node.InvokeEvent(node.PointModifiedEvent)
