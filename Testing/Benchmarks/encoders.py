@@ -39,8 +39,8 @@ from support.lite_medsam_weights import IDENTITY, lite_medsam_state_dict  # noqa
 
 SLICE = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
 VIT_IDENTITY = ModelIdentity("sam-vit-b", "random", "0" * 64, "sam")
-VIT_GFLOP = 742
-LITE_GFLOP = 75
+GFLOP = {"lite-medsam": 75, "vit-b": 742}
+"""Of one slice."""
 
 
 def main() -> None:
@@ -61,7 +61,12 @@ def main() -> None:
         results["lite-medsam"] = lite_medsam(device, precisions, arguments.passes)
         if not arguments.without_vit:
             results["vit-b"] = vit_b(device, precisions, arguments.passes)
+    for model, gflop in GFLOP.items():
+        for precision, row in results.get(model, {}).get("slices", {}).items():
+            row["share_of_matrix_product"] = gflop * row["slices_per_second"] / gflops[precision]
     results["peak_memory_mib"] = peak_memory_mib()
+    if device.startswith("cuda"):
+        results["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
     print_table(results)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
@@ -81,6 +86,7 @@ def lite_medsam(device: str, precisions: Sequence[str], passes: int) -> dict[str
     encode = fastest(candidates, passes, device)
     return compared(encode, "published") | {
         "largest_difference_in_float32": float(difference),
+        "slices": {name: slices(model, passes, device) for name, model in models.items()},
         "around": around(models["float32"], passes, device),
     }
 
@@ -107,8 +113,20 @@ def vit_b(device: str, precisions: Sequence[str], passes: int) -> dict[str, Any]
     encode = fastest(candidates, passes, device)
     return compared(encode, "SamModel") | {
         "largest_difference_in_float32": float(difference),
+        "slices": {name: slices(model, passes, device) for name, model in models.items()},
         "around": around(models["float32"], passes, device),
     }
+
+
+def slices(model: LiteMedSam | SamVit, passes: int, device: str) -> dict[str, float]:
+    """From pixels to embeddings: a slice alone, and as many at a time as suit the device."""
+    count = model.batch_size
+    candidates: dict[str, Callable[[], Any]] = {"alone": lambda: model.encode([SLICE])}
+    if count > 1:
+        candidates["together"] = lambda: model.encode([SLICE] * count)
+    seconds = fastest(candidates, passes, device)
+    each = seconds.get("together", seconds["alone"]) / count
+    return {"seconds_alone": seconds["alone"], "together": count, "slices_per_second": 1 / each}
 
 
 def around(model: LiteMedSam | SamVit, passes: int, device: str) -> dict[str, float]:
@@ -151,8 +169,10 @@ def fastest(candidates: Mapping[str, Callable[[], Any]], passes: int, device: st
     return best
 
 
-def matrix_gflops(device: str, precision: str, size: int = 2048) -> float:
+def matrix_gflops(device: str, precision: str) -> float:
     """What the machine reaches in a square matrix product: the ceiling of an encoder."""
+    # Small products do not keep a GPU busy, and large ones take a CPU seconds.
+    size = 8192 if device.startswith("cuda") else 2048
     matrix = torch.randn(size, size, device=device).to(getattr(torch, precision))
     seconds = fastest({"product": lambda: matrix @ matrix}, 5, device)["product"]
     return 2 * size**3 / seconds / 1e9
@@ -162,17 +182,24 @@ def print_table(results: Mapping[str, Any]) -> None:
     print(f"{results['machine']['processor']}, {results['device']}, {results['threads']} threads")
     for precision, gflops in results["matrix_gflops"].items():
         print(f"  matrix product in {precision}: {gflops:.0f} GFLOP/s")
-    for model, gflop in (("lite-medsam", LITE_GFLOP), ("vit-b", VIT_GFLOP)):
+    for model, gflop in GFLOP.items():
         if model not in results:
             continue
         print(f"{model}, one slice ({gflop} GFLOP)")
         for name, seconds in results[model]["encode_seconds"].items():
             ratio = results[model]["times_as_fast"][name]
             print(f"  encode, {name:<10} {1000 * seconds:9.1f} ms  {ratio:5.2f}×  {gflop / seconds:6.0f} GFLOP/s")
+        for name, row in results[model]["slices"].items():
+            print(
+                f"  from pixels, {name:<8} {1000 * row['seconds_alone']:6.1f} ms alone; {row['together']} together: "
+                f"{row['slices_per_second']:.1f} slices/s, {100 * row['share_of_matrix_product']:.0f} % of the product"
+            )
         print(f"  largest difference of embeddings in float32: {results[model]['largest_difference_in_float32']:.1e}")
         for name, seconds in results[model]["around"].items():
             print(f"  {name:<18} {1000 * seconds:9.1f} ms")
     print(f"peak memory {results['peak_memory_mib']:.0f} MiB")
+    if "peak_gpu_memory_mib" in results:
+        print(f"peak memory of the GPU {results['peak_gpu_memory_mib']:.0f} MiB")
 
 
 if __name__ == "__main__":
