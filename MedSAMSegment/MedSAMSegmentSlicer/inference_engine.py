@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from MedSAMSegmentSlicer.file_stamps import FileStamp, file_stamps
 from MedSAMSegmentSlicer.inference_worker import AHEAD, IDLE, USER, InferenceWorker, Job
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class InferenceEngine:
         self._worker = worker or InferenceWorker()
         self._transfers = InferenceWorker("MedSAMSegment transfers")
         self._loaded: tuple[ModelChoice, Segmenter] | None = None
+        self._files: tuple[FileStamp, ...] = ()
         self.state = EngineState()
         self.on_busy: list[Callable[[], None]] = []
         """Called in the main thread when there is something to poll for."""
@@ -127,7 +129,7 @@ class InferenceEngine:
         def work(job: Job) -> bool:
             from MedSAMSegmentSlicer.encoding_ahead import encode_expected
 
-            if priority == IDLE and (self._loaded is None or self._loaded[0] != choice):
+            if not self._is_worth_loading(choice, priority):
                 return False
             return encode_expected(self.segmenter(choice), prompt, sight, job.cancelled)
 
@@ -139,7 +141,8 @@ class InferenceEngine:
         def work(job: Job) -> None:
             from MedSAMSegmentSlicer.encoding_ahead import follow
 
-            follow(self.segmenter(choice), sight, job.cancelled)
+            if self._is_worth_loading(choice, AHEAD):
+                follow(self.segmenter(choice), sight, job.cancelled)
 
         self._submit(Job(key, work, lambda _: None, failed, priority=AHEAD))
 
@@ -224,8 +227,17 @@ class InferenceEngine:
         failed: Callable[[Exception], None],
         progress: Callable[[int, int, str], None] | None = None,
     ) -> None:
-        """Do something that takes long and needs no model, such as a download, beside what is computed."""
-        self._transfers.submit(Job(key, work, done, failed, progress, USER))
+        """Do something that takes long and needs no model, such as a download, beside what is computed.
+
+        What could not be loaded before is tried again afterwards.
+        """
+
+        def finished(result: Any) -> None:
+            if self.state.phase == "failed":
+                self.state = EngineState()
+            done(result)
+
+        self._transfers.submit(Job(key, work, finished, failed, progress, USER))
         self._tell_busy()
 
     def _submit(self, job: Job) -> None:
@@ -236,9 +248,19 @@ class InferenceEngine:
         for callback in list(self.on_busy):
             callback()
 
-    def segmenter(self, choice: ModelChoice) -> Segmenter:
-        """The model with its cache, loaded if it is not: for work in the thread, see `run`."""
+    def _is_worth_loading(self, choice: ModelChoice, priority: int) -> bool:
+        """Whether to load a model for what nobody has asked for: not if that has failed, nor for a mere guess."""
         if self._loaded is not None and self._loaded[0] == choice:
+            return True
+        return priority != IDLE and not (self.state.phase == "failed" and self.state.choice == choice)
+
+    def segmenter(self, choice: ModelChoice) -> Segmenter:
+        """The model with its cache, loaded if it is not: for work in the thread, see `run`.
+
+        A file or folder that was written anew since is loaded anew; what was deleted since goes on as it is in memory.
+        """
+        files = file_stamps(choice.model)
+        if self._loaded is not None and self._loaded[0] == choice and files in (self._files, ()):
             return self._loaded[1]
         from MedSAMSegmentLib.inference.segmenter import Segmenter
 
@@ -252,6 +274,7 @@ class InferenceEngine:
             self.state = EngineState("failed", choice, error=str(error))
             raise
         self.state = EngineState("ready", choice, model.device, model.precision, time.perf_counter() - start)
+        self._files = files
         self._loaded = (choice, Segmenter(model))
         return self._loaded[1]
 

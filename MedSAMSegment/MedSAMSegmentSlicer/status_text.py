@@ -65,6 +65,9 @@ def error_text(error: Exception) -> str:
     """What went wrong, for a person; what nobody foresaw gets its type, for the report."""
     if isinstance(error, MedSAMSegmentError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "The memory of this computer is full. Close other data, or use a smaller model."
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():  # which is how torch says it of a GPU
+        return (
+            "The memory of this computer, or of its GPU, is full. Close other data and programs, or use a smaller "
+            "model such as LiteMedSAM."
+        )
     return f"Something unexpected went wrong: {type(error).__name__}: {error}. The application log has the details."
