@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib.errors import MedSAMSegmentError
@@ -11,28 +10,9 @@ from MedSAMSegmentSlicer.roi_selection import remembered_pose, restore_pose
 
 if TYPE_CHECKING:
     from MedSAMSegmentSlicer.effect_session import EffectSession
-    from MedSAMSegmentSlicer.effect_settings import EffectSettings
+    from MedSAMSegmentWidgets.effect_choices import EffectChoices
     from MedSAMSegmentWidgets.node_observers import NodeObservers
     from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
-
-
-@dataclass(frozen=True)
-class HandleEvents:
-    """What handles need to know of the effect, and what they tell it.
-
-    Attributes:
-        settings: the effect's, now.
-        drawn_box: the node of the box that was drawn last, or None.
-        chosen: the ROI that is chosen, or None.
-        pose_of_view: (4, 4) of the slice view that was used last.
-        correct: a handle of the drawn box was let go.
-    """
-
-    settings: Callable[[], EffectSettings]
-    drawn_box: Callable[[], Any]
-    chosen: Callable[[], Any]
-    pose_of_view: Callable[[], Any]
-    correct: Callable[[Any], None]
 
 
 class RoiHandles:
@@ -41,13 +21,24 @@ class RoiHandles:
     Args:
         session: of the effect; computes previews.
         overlays: that show them.
-        events: see there.
+        choices: of the user.
+        pose_of_view: (4, 4) of the slice view that was used last.
+        correct: a handle of the drawn box was let go.
     """
 
-    def __init__(self, session: EffectSession, overlays: PreviewOverlays, events: HandleEvents) -> None:
+    def __init__(
+        self,
+        session: EffectSession,
+        overlays: PreviewOverlays,
+        choices: EffectChoices,
+        pose_of_view: Callable[[], Any],
+        correct: Callable[[Any], None],
+    ) -> None:
         self._session = session
         self._overlays = overlays
-        self._events = events
+        self._choices = choices
+        self._pose_of_view = pose_of_view
+        self._correct = correct
         self._pose_before_drag: tuple[Any, Any] | None = None
         self._is_dragged = False
 
@@ -78,27 +69,27 @@ class RoiHandles:
             self._pose_before_drag = (node, remembered_pose(node))
 
     def _moved(self, node: Any, _event: Any) -> None:
-        if self._events.settings().live_preview and (self._is_dragged or node is self._events.chosen()):
+        if self._choices.settings().live_preview and (self._is_dragged or node is self._choices.roi()):
             self._preview(node, moving=self._is_dragged)
 
     def _released(self, node: Any, _event: Any) -> None:
         was_dragged, self._is_dragged = self._is_dragged, False
         if not was_dragged:
             return
-        if node is self._events.drawn_box():
+        if node is self._choices.drawn_box():
             self.forget_pose()
             self._overlays.hide()
-            self._events.correct(node)
-        elif self._events.settings().live_preview:
+            self._correct(node)
+        elif self._choices.settings().live_preview:
             self._preview(node, moving=False)
 
     def _preview(self, node: Any, *, moving: bool) -> None:
         self._session.preparation.cancel_idle()
         try:
-            if node is self._events.drawn_box():
+            if node is self._choices.drawn_box():
                 self._session.previews.preview_box(node, moving=moving)
             else:
-                self._session.previews.preview(node, self._events.pose_of_view(), moving=moving)
+                self._session.previews.preview(node, self._pose_of_view(), moving=moving)
         except MedSAMSegmentError:
             # Half-way through a drag an ROI may be flat or off the image: there is nothing to show.
             self._overlays.hide()

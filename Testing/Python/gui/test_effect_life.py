@@ -6,6 +6,7 @@ import qt
 import slicer
 
 from MedSAMSegmentWidgets import late_start
+from MedSAMSegmentWidgets.effect_choices import EffectChoices
 from MedSAMSegmentWidgets.shortcuts import SHORTCUTS
 
 
@@ -117,7 +118,7 @@ def test_a_parameter_of_another_version_is_shown_as_it_is_and_does_not_break_the
     workplace.scripted_effect.setParameter("Model", "/models/own.pth")
     workplace.scripted_effect.setParameter("Threshold", "high")
     assert workplace.effect.panel.model.currentData == "/models/own.pth"
-    assert workplace.effect.controller.settings().threshold == 0.5
+    assert EffectChoices(workplace.scripted_effect).settings().threshold == 0.5
 
 
 def test_cancel_writes_nothing(workplace):

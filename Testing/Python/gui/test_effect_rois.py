@@ -146,9 +146,9 @@ def test_while_a_handle_is_dragged_the_newest_position_wins_and_there_is_no_queu
     roi.InvokeEvent(roi.PointEndInteractionEvent)
 
 
-def test_while_a_handle_is_dragged_the_slice_is_encoded_once(workplace, roi, model):
+def test_while_a_handle_is_dragged_the_slice_is_encoded_once(workplace, roi, model, engine):
     workplace.scripted_effect.setParameter("Window", "roi")
-    workplace.wait(lambda: not workplace.effect.controller._engine.is_busy)
+    workplace.wait(lambda: not engine.is_busy)
     before = len(model.encoded)
     roi.InvokeEvent(roi.PointStartInteractionEvent)
     for step in range(5):
