@@ -16,7 +16,7 @@ from MedSAMSegmentSlicer.image_in_use import image_was_changed
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.last_box import LastBox
 from MedSAMSegmentSlicer.prompt_previews import PromptPreviews
-from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, planes_through
+from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, box_on_view, planes_through
 from MedSAMSegmentSlicer.provenance import (
     Provenance,
     describe_box,
@@ -31,7 +31,6 @@ from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, WriteResul
 from MedSAMSegmentSlicer.slice_preparation import SlicePreparation
 
 if TYPE_CHECKING:
-    from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
     from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
     from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
@@ -166,7 +165,7 @@ class EffectSession:
         nodes, settings = self._requests.need_nodes(), self._events.settings()
         rois = [roi_from_markup(node) for node in roi_nodes]
         requests = [
-            self._requests.request(nodes, settings, roi.box, self._planes(roi.box, settings.scope, pose_of_view))
+            self._requests.request(nodes, settings, roi.box, self._planes(roi, settings.scope, pose_of_view))
             for roi in rois
         ]
 
@@ -212,14 +211,19 @@ class EffectSession:
         run = BackgroundRun(self._engine, self._write_key, self._events.grown, self._events.failed, self._told)
         start_growth_job(run, self._writer, job, wanted=lambda: self._events.nodes() == nodes)
 
-    def _planes(self, roi: OrientedBox, scope: Scope, pose_of_view: Any) -> tuple[SlicePlane, ...]:
+    def _planes(self, roi: Roi, scope: Scope, pose_of_view: Any) -> tuple[SlicePlane, ...]:
         """The slices that are asked about; none for a whole structure, which does not depend on the view."""
         if scope == "structure":
             return ()
-        plane = self._requests.plane_of(pose_of_view)
-        if scope == "slice":
-            return (plane,)
-        return planes_through(roi, plane, self._requests.volume(self._requests.need_nodes()).geometry)
+        plane, volume = self._requests.plane_of(pose_of_view), self._requests.volume(self._requests.need_nodes())
+        if scope == "slices":
+            return planes_through(roi.box, plane, volume.geometry)
+        if box_on_view(roi.box, plane, volume) is None:
+            raise InvalidPromptError(
+                f"{roi.name!r} is not on the slice in view. Scroll to a slice that it crosses, or choose more slices "
+                "under Apply to."
+            )
+        return (plane,)
 
     def _segment_box(self, roi: Roi, pose: Any) -> None:
         nodes, settings = self._requests.need_nodes(), self._events.settings()

@@ -158,21 +158,9 @@ class InferenceEngine:
         """Segment one or several structures on their slices; the newest request with a key wins."""
 
         def work(job: Job) -> list[PromptAnswer]:
-            from MedSAMSegmentSlicer.prompt_work import answer_prompt
+            from MedSAMSegmentSlicer.prompt_work import answer_prompts
 
-            segmenter = self.segmenter(choice)
-            total = sum(len(request.planes) for request in requests)
-            answers: list[PromptAnswer] = []
-            before = 0
-            for request in requests:
-                offset = before
-
-                def told(slices: int, _: int, offset: int = offset) -> None:
-                    job.report(offset + slices, total)
-
-                answers.append(answer_prompt(segmenter, request, progress=told, cancelled=job.cancelled))
-                before += len(request.planes)
-            return answers
+            return answer_prompts(self.segmenter(choice), requests, progress=job.report, cancelled=job.cancelled)
 
         self._submit(Job(key, work, done, failed, progress, USER))
 

@@ -90,7 +90,7 @@ class PromptAnswer:
         block: its voxels, on the volume's grid; None where the masks are empty.
         slices: in the order of the planes; those that the ROI misses are left out.
         window: the one that was used; None for RGB images, which are passed through.
-        seconds: from the request to here, without the time in the queue.
+        seconds: of computing, without the time in the queue; of several that were asked for together, the share of one.
         identity: of the model.
         structure: what is known of each slice; None for answers on single slices.
     """
@@ -108,47 +108,95 @@ class PromptAnswer:
         return float(np.mean([answer.predicted_iou for answer in self.slices]))
 
 
-def answer_prompt(
+@dataclass(frozen=True)
+class _Asked:
+    """A box on a slice, for one of several requests."""
+
+    request: int
+    plane: SlicePlane
+    box: BoxPrompt
+    image: SliceImage
+
+
+def answer_prompts(
     segmenter: Segmenter,
-    request: PromptRequest,
+    requests: Sequence[PromptRequest],
     *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> PromptAnswer:
-    """Segment a structure on its slices.
+) -> list[PromptAnswer]:
+    """Segment structures on their slices; boxes on slices that look the same are answered together.
+
+    Args:
+        segmenter: answers.
+        requests: a structure each.
+        progress: told how many boxes of how many are answered.
+        cancelled: asked between slices, and in the middle of them as often as the model can.
+
+    Returns:
+        An answer for each request, in the same order.
 
     Raises:
-        InvalidPromptError: the ROI meets none of the planes.
+        InvalidPromptError: an ROI meets none of its planes.
         CancelledError: ``cancelled`` said so.
     """
     start = time.perf_counter()
-    prompts = [(plane, box) for plane in request.planes if (box := box_on_view(request.roi, plane, request.volume))]
-    if not prompts:
-        raise InvalidPromptError(
-            "The box or ROI is not on this slice of the image. Draw it over the image, or scroll to a slice that it "
-            "crosses."
-        )
-    window = window_for(request.window, request.volume, request.roi)
-    answers: list[SliceAnswer] = []
-    blocks: list[MaskBlock] = []
+    windows = []
+    asked: list[_Asked] = []
+    for n, request in enumerate(requests):
+        boxes = [(plane, box) for plane in request.planes if (box := box_on_view(request.roi, plane, request.volume))]
+        if not boxes:
+            raise InvalidPromptError(
+                "The box or ROI is not on this slice of the image. Draw it over the image, or scroll to a slice that "
+                "it crosses."
+            )
+        windows.append(window_for(request.window, request.volume, request.roi))
+        for plane, box in boxes:
+            _check(cancelled)
+            asked.append(_Asked(n, plane, box, see(request.volume, plane, windows[n])))
+    alike: dict[str, list[_Asked]] = {}
+    for each in asked:
+        alike.setdefault(each.image.digest, []).append(each)
+    groups = list(alike.values())
+    found: dict[int, SliceMask] = {}
     at_once = segmenter.model.batch_size
-    for first in range(0, len(prompts), at_once):
-        if cancelled is not None and cancelled():
-            raise CancelledError("Cancelled. Nothing was written.")
-        batch = prompts[first : first + at_once]
-        images = [see(request.volume, plane, window) for plane, _ in batch]
-        segmenter.encode(images, cancelled=cancelled)
-        for image, (plane, box) in zip(images, batch, strict=True):
-            (prediction,) = segmenter.predict(image, [Prompt(box=box)])
-            mask = segmenter.mask(prediction, request.options)
-            answers.append(SliceAnswer(plane, box, mask.predicted_iou, mask, image))
-            block = block_from_plane_mask(mask.mask_hw, plane, request.volume.geometry)
-            if block is not None:
-                blocks.append(block)
-        if progress is not None:
-            progress(min(first + at_once, len(prompts)), len(prompts))
-    union = MaskBlock.union(blocks) if blocks else None
-    return PromptAnswer(union, tuple(answers), window, time.perf_counter() - start, segmenter.model.identity)
+    for first in range(0, len(groups), at_once):
+        _check(cancelled)
+        batch = groups[first : first + at_once]
+        segmenter.encode([group[0].image for group in batch], cancelled=cancelled)
+        for group in batch:
+            predictions = segmenter.predict(group[0].image, [Prompt(box=each.box) for each in group])
+            for each, prediction in zip(group, predictions, strict=True):
+                # Slices that look the same may lie in different places.
+                placed = replace(prediction, plane=each.plane)
+                found[id(each)] = segmenter.mask(placed, requests[each.request].options)
+            if progress is not None:
+                progress(len(found), len(asked))
+    share = (time.perf_counter() - start) / len(requests)
+    return [
+        _answer(request, [(each, found[id(each)]) for each in asked if each.request == n], windows[n], share, segmenter)
+        for n, request in enumerate(requests)
+    ]
+
+
+def _check(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise CancelledError("Cancelled. Nothing was written.")
+
+
+def _answer(
+    request: PromptRequest,
+    masks: Sequence[tuple[_Asked, SliceMask]],
+    window: Window,
+    seconds: float,
+    segmenter: Segmenter,
+) -> PromptAnswer:
+    grid = request.volume.geometry
+    blocks = [block_from_plane_mask(mask.mask_hw, each.plane, grid) for each, mask in masks]
+    there = [block for block in blocks if block is not None]
+    slices = tuple(SliceAnswer(each.plane, each.box, mask.predicted_iou, mask, each.image) for each, mask in masks)
+    union = MaskBlock.union(there) if there else None
+    return PromptAnswer(union, slices, window, seconds, segmenter.model.identity)
 
 
 def answer_structure(

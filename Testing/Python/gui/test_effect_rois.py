@@ -245,3 +245,21 @@ def test_doubtful_slices_of_a_whole_structure_are_listed_and_a_click_jumps_there
     workplace.effect.panel.review.jump(0, 0)
     shown = workplace.view.mrmlSliceNode().GetSliceToRAS().GetElement(2, 3)
     assert shown == pytest.approx(doubtful.center_ras[2], abs=1.1)
+
+
+def test_several_rois_on_a_slice_are_answered_together(workplace, roi, model):
+    other = workplace.add_roi("Rest", workplace.ras(52, 30, 3.5), (14.0, 30.0, 16.0))
+    choose_rois(workplace.editor.mrmlSegmentEditorNode(), ROI_ROLE, [roi, other])
+    before = len(model.decoded)
+    workplace.effect.panel.apply.click()
+    workplace.wait()
+    assert model.decoded[before:] == [2]
+
+
+def test_an_roi_that_is_not_on_the_slice_in_view_is_named(workplace, roi):
+    away = workplace.add_roi("Elsewhere", workplace.ras(52, 30, 7), (14.0, 30.0, 2.0))
+    choose_rois(workplace.editor.mrmlSegmentEditorNode(), ROI_ROLE, [roi, away])
+    workplace.effect.panel.apply.click()
+    assert "'Elsewhere' is not on the slice in view" in workplace.effect.panel.status.text
+    assert not workplace.effect.controller.is_busy
+    assert workplace.segmentation.GetSegmentation().GetNumberOfSegments() == 1

@@ -16,7 +16,7 @@ from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import read_settings
 from MedSAMSegmentSlicer.matrices import to_vtk
-from MedSAMSegmentSlicer.prompt_work import answer_prompt
+from MedSAMSegmentSlicer.prompt_work import answer_prompts
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node, volume_from_node
 from support.mrml import parent_transform
@@ -129,7 +129,8 @@ def test_no_answer_comes_from_a_slice_encoded_before_a_change(actions):
             plane = requests.plane_of(AXIAL)
             box = OrientedBox(pose(np.eye(3), origin=plane.center_ras), np.array([7.0, 6.0, 2.0]))
             request = requests.request(nodes, requests.settings(), box, (plane,))
-            remembered, fresh = answer_prompt(segmenter, request), answer_prompt(Segmenter(ThresholdModel()), request)
+            (remembered,) = answer_prompts(segmenter, [request])
+            (fresh,) = answer_prompts(Segmenter(ThresholdModel()), [request])
             for one, other in zip(remembered.slices, fresh.slices, strict=True):
                 np.testing.assert_array_equal(one.image.pixels_u8, other.image.pixels_u8)
                 np.testing.assert_array_equal(one.mask.mask_hw, other.mask.mask_hw)
