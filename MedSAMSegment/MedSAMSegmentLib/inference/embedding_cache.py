@@ -69,7 +69,12 @@ class EmbeddingCache:
                 _, dropped = self._embeddings.popitem(last=False)
                 self._byte_count -= dropped.byte_count
 
-    def clear(self) -> None:
+    def release(self) -> None:
+        """Let go of what is in memory."""
         with self._lock:
             self._embeddings.clear()
             self._byte_count = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.release()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.errors import CancelledError, DeviceError
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache, EmbeddingKey
 from MedSAMSegmentLib.inference.mask_options import MaskOptions, mask_from_logits
@@ -83,7 +83,7 @@ class Segmenter:
 
         Raises:
             CancelledError: ``cancelled`` said so; what was encoded stays in the cache.
-            DeviceError: the device's memory does not hold a single slice.
+            DeviceError: the device's memory does not hold a single slice, even without the embeddings in it.
         """
         keys = [self._key(image) for image in images]
         found = {key: embedding for key in keys if (embedding := self.cache.get(key)) is not None}
@@ -94,7 +94,7 @@ class Segmenter:
             if cancelled is not None and cancelled():
                 raise CancelledError("Cancelled. Nothing was written.")
             batch = todo[start : start + batch_size]
-            embeddings = self.model.encode([image.pixels_u8 for _, image in batch], cancelled=cancelled)
+            embeddings = self._encode([image.pixels_u8 for _, image in batch], cancelled)
             for (key, _), embedding in zip(batch, embeddings, strict=True):
                 # Before its first use: an answer must not depend on whether the cache had the slice.
                 found[key] = embedding.compact()
@@ -131,6 +131,18 @@ class Segmenter:
         logits_hw = self.model.logits_on_slice(prediction.logits[chosen], plane.shape_hw)
         mask_hw = mask_from_logits(logits_hw, options, plane.spacing_mm)
         return SliceMask(mask_hw, plane, prediction.prompt, float(prediction.predicted_iou[chosen]))
+
+    def _encode(
+        self, slices_u8: Sequence[npt.NDArray[np.uint8]], cancelled: Callable[[], bool] | None
+    ) -> list[Embedding]:
+        try:
+            return self.model.encode(slices_u8, cancelled=cancelled)
+        except DeviceError:
+            if len(self.cache) == 0:
+                raise
+        # Embeddings are kept where they were computed, in the memory that is short.
+        self.cache.release()
+        return self.model.encode(slices_u8, cancelled=cancelled)
 
     def _key(self, image: SliceImage) -> EmbeddingKey:
         return EmbeddingKey(image.digest, self._model_key)

@@ -178,6 +178,7 @@ def test_no_change_of_voxels_window_or_transform_gives_a_stale_hit(
     """The stand-in's embedding is what it saw: a stale one would show other pixels."""
     voxels = np.random.default_rng(0).integers(-800, 800, (3, 8, 9)).astype(np.int16)
     ijk_to_ras, window, position = np.diag([-1.0, -1.0, 2.0, 1.0]), Window(-400.0, 400.0, "test"), 1
+    memory = EmbeddingCache()
     with tempfile.TemporaryDirectory() as folder:
         for what, first, second in [("start", 0, 0), *changes]:
             if what == "voxel":
@@ -191,8 +192,8 @@ def test_no_change_of_voxels_window_or_transform_gives_a_stale_hit(
                 position = first
             volume = Volume(voxels, VolumeGeometry(voxels.shape, ijk_to_ras))
             plane = SliceStack.of(volume.geometry, "axial").plane(position)
-            # Every step is a session of its own: what is found comes from the files.
-            segmenter = Segmenter(ThresholdModel(), DiskEmbeddingCache(Path(folder)) if on_disk else EmbeddingCache())
+            # With files every step is a session of its own: what is found comes from them.
+            segmenter = Segmenter(ThresholdModel(), DiskEmbeddingCache(Path(folder)) if on_disk else memory)
             image = see(volume, plane, window)
             for _ in range(2):
                 (embedding,) = segmenter.encode([SliceImage(image.pixels_u8.copy(), plane)])

@@ -1,12 +1,14 @@
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.errors import CancelledError, DeviceError
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
-from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache
+from MedSAMSegmentLib.inference.disk_embedding_cache import DiskEmbeddingCache
+from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache, EmbeddingKey
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.inference.slice_image import SliceImage
@@ -126,3 +128,42 @@ def test_embeddings_are_kept_with_two_bytes_a_value_and_used_as_they_are_kept() 
     assert again is first
     rough = Embedding(torch.zeros(4, dtype=torch.bfloat16), (2, 2))
     assert rough.compact() is rough
+
+
+class FullDevice(ThresholdModel):
+    """Has room for so many embeddings, those that are kept included."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self._made: list[weakref.ref[Embedding]] = []
+
+    def encode(self, slices_u8, *, cancelled=None):
+        kept = sum(reference() is not None for reference in self._made)
+        if kept + len(slices_u8) > self.room:
+            raise DeviceError("The memory does not hold a single slice.")
+        embeddings = super().encode(slices_u8)
+        self._made += [weakref.ref(embedding) for embedding in embeddings]
+        return embeddings
+
+
+def test_embeddings_that_are_kept_make_room_for_new_ones_where_memory_is_short():
+    segmenter = Segmenter(FullDevice(room=2))
+    for value in (200, 210, 220):
+        segmenter.encode([bright_square(value)])
+    assert not segmenter.is_encoded(bright_square(200))
+    assert segmenter.is_encoded(bright_square(220))
+
+
+def test_a_device_that_holds_nothing_at_all_is_an_error():
+    with pytest.raises(DeviceError):
+        Segmenter(FullDevice(room=0)).encode([bright_square()])
+
+
+def test_files_stay_when_memory_is_released(tmp_path):
+    cache = DiskEmbeddingCache(tmp_path / "cache")
+    key = EmbeddingKey("0" * 32, "model|float32")
+    cache.put(key, Embedding(torch.zeros(2, 3, 4), (30, 40)))
+    cache.release()
+    assert len(cache) == 0
+    assert cache.get(key) is not None
