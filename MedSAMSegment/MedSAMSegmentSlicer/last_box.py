@@ -86,7 +86,7 @@ class LastBox:
     def remember(self, nodes: EditorNodes, before: BeforeBox | None) -> None:
         """Tell what has changed since `before`: ask after writing."""
         changes = self._of(nodes)
-        self._segment, self._changes = (nodes.segmentation, nodes.segment_id), changes
+        self._segment, self._changes = _segment_of(nodes), changes
         if before is None:
             return
         place, voxels = before.own
@@ -109,11 +109,16 @@ class LastBox:
 
     def _of(self, nodes: EditorNodes) -> dict[str, _Change]:
         """What is known, if it is of this segment, and its voxels lie where they lay."""
-        if self._segment != (nodes.segmentation, nodes.segment_id):
+        if self._segment != _segment_of(nodes):
             return {}
         grid = reference_grid(nodes.segmentation)
         masks = [mask for change in self._changes.values() for mask in (change.got, change.lost) if mask is not None]
         return self._changes if all(mask.grid.is_same_as(grid) for mask in masks) else {}
+
+
+def _segment_of(nodes: EditorNodes) -> tuple[Any, str]:
+    """A segment of one ``vtkSegmentation``: a node that shows time points has another one at each of them."""
+    return nodes.segmentation.GetSegmentation(), nodes.segment_id
 
 
 def _joined(known: MaskBlock | None, more: MaskBlock) -> MaskBlock | None:

@@ -144,3 +144,12 @@ def test_what_the_box_did_stays_when_the_segmentation_gets_another_geometry(work
     correct(workplace, (25, 35))
     assert "went wrong" not in workplace.effect.panel.status.text
     assert workplace.voxels()[3, 25, 55]
+
+
+def test_at_another_time_point_the_box_takes_back_nothing(workplace):
+    draw(workplace)
+    other = slicer.vtkSegmentation()
+    other.DeepCopy(workplace.segmentation.GetSegmentation())
+    workplace.segmentation.SetAndObserveSegmentation(other)  # as a sequence browser does
+    correct(workplace, NARROW)
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
