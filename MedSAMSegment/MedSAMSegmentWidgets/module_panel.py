@@ -202,18 +202,22 @@ class ModulePanel:
         if self._parameters is not None:
             self._parameters.segmentation = result.segmentation
         self.results.show(result)
-        empty = [row.name for row in result.rows if not row.voxels]
         text = _("Done. New segments: {count}.").format(count=len(result.rows))
-        if empty:
-            advice = _("Nothing was found in {names}: put the ROI closer around it, or choose another window.")
-            text += " " + advice.format(names=", ".join(empty))
-        self._end(text)
+        self._end(text + self._advice([row.name for row in result.rows if not row.voxels]))
         self.set_up.refresh()
 
     def _sequence_done(self, result: SequenceResult) -> None:
         self.results.show_sequence(result)
-        self._end(_("Done: the sequence {name} plays along.").format(name=result.sequence.GetName()))
+        text = _("Done: the sequence {name} plays along.").format(name=result.sequence.GetName())
+        self._end(text + self._advice([f"{row.segment} ({row.image})" for row in result.rows if not row.volume_ml]))
         self.set_up.refresh()
+
+    def _advice(self, empty: list[str]) -> str:
+        """What to do where nothing was found."""
+        if not empty:
+            return ""
+        advice = _("Nothing was found in {names}: put the ROI closer around it, or choose another window.")
+        return " " + advice.format(names=", ".join(empty))
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, MedSAMSegmentError):

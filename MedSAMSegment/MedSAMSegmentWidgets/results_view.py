@@ -32,6 +32,7 @@ class ResultsView:
         self._result: RoiJobResult | None = None
         self._rows: list[TableRow] = []
         self._segmentation: Any = None
+        self._sequence: Any = None
         self._review = ReviewList(ui.reviewTable)
         self._connections = Connections()
         self._connections.add(ui.show3DButton, "clicked()", self._show_3d)
@@ -66,12 +67,13 @@ class ResultsView:
         """Show what a run on all time points did."""
         text = _("In {name}, one for each time point:").format(name=result.sequence.GetName())
         self._show(result.shown, result.rows, [], text)
+        self._sequence = result.sequence
         rows = [[f"{row.segment}, {row.image}", *_measures(row), f"{row.slices}"] for row in result.rows]
         self._fill(_("Segment, time point"), rows, _("Slices"))
 
     def _show(self, segmentation: Any, rows: list[TableRow], doubtful: Sequence[Any], text: str) -> None:
         self._result = None
-        self._segmentation, self._rows = segmentation, rows
+        self._segmentation, self._sequence, self._rows = segmentation, None, rows
         self._ui.resultLabel.text = text
         self._review.show(doubtful)
         self._ui.reviewLabel.text = _("Slices to look at: {count}").format(count=len(doubtful)) if doubtful else ""
@@ -99,6 +101,9 @@ class ResultsView:
         if segmentation is None or segmentation.GetScene() is None:
             self._ui.resultLabel.text = _("The segmentation is not in the scene any more. Segment again.")
             return
+        if self._sequence is not None and self._sequence.GetScene() is not None:
+            for n in range(self._sequence.GetNumberOfDataNodes()):
+                self._sequence.GetNthDataNode(n).CreateClosedSurfaceRepresentation()
         segmentation.CreateClosedSurfaceRepresentation()
         display = segmentation.GetDisplayNode()
         display.SetVisibility3D(True)

@@ -298,6 +298,28 @@ def test_all_time_points_become_a_sequence_of_segmentations_that_plays_along(wid
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLTableNode").GetNumberOfRows() == 3
 
 
+def test_show_3d_shows_every_time_point(widget, workplace, roi, perfusion):
+    shown, browser, logic = perfusion
+    _run_all_time_points(widget, shown)
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    widget.ui.show3DButton.click()
+    segmentation = browser.GetProxyNode(slicer.mrmlScene.GetFirstNodeByName("Perfusion segmentation"))
+    assert segmentation.GetDisplayNode().GetVisibility3D()
+    for n in range(3):
+        browser.SetSelectedItemNumber(n)
+        logic.UpdateProxyNodesFromSequences(browser)
+        segment = segmentation.GetSegmentation().GetNthSegment(0)
+        assert segment.GetRepresentation("Closed surface").GetNumberOfPoints() > 100
+
+
+def test_a_time_point_in_which_nothing_is_found_is_named(widget, workplace, perfusion):
+    workplace.add_roi("Corner", workplace.ras(5, 5, 3.5), (6.0, 6.0, 8.0))
+    shown, _browser, _logic = perfusion
+    _run_all_time_points(widget, shown)
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    assert "Nothing was found in Corner (Perfusion 0), Corner (Perfusion 1.5)" in widget.ui.statusLabel.text
+
+
 def test_all_time_points_can_be_cancelled_and_nothing_is_written_then(widget, workplace, roi, perfusion):
     shown, _browser, _logic = perfusion
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSequenceNode")
