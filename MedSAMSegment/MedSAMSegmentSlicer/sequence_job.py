@@ -8,8 +8,8 @@ import numpy as np
 
 from MedSAMSegmentLib.errors import CancelledError, InvalidImageError, InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.models.description import ModelIdentity
-from MedSAMSegmentLib.models.protocol import SegmentationModel
 from MedSAMSegmentLib.propagation.results import Structure
 from MedSAMSegmentLib.propagation.structure import segment_structure
 from MedSAMSegmentSlicer.background_run import BackgroundRun
@@ -56,8 +56,8 @@ def start_sequence_job(run: BackgroundRun[SequenceResult], job: RoiJob) -> None:
     boxes = [OrientedBox(world_to_sequence @ roi.box.object_to_ras, roi.box.size_mm) for roi in rois]
 
     def compute(task: Job) -> tuple[list[list[Structure]], ModelIdentity]:
-        model = run.engine.segmenter(job.choice).model
-        return _segment_frames(frames, boxes, model, job, task), model.identity
+        segmenter = run.engine.segmenter(job.choice)
+        return _segment_frames(frames, boxes, segmenter, job, task), segmenter.model.identity
 
     def write(found: tuple[list[list[Structure]], ModelIdentity]) -> SequenceResult:
         need_in_scene(scene, job.volume, sequence, browser)
@@ -67,7 +67,7 @@ def start_sequence_job(run: BackgroundRun[SequenceResult], job: RoiJob) -> None:
 
 
 def _segment_frames(
-    frames: Sequence[Frame], boxes: Sequence[OrientedBox], model: SegmentationModel, job: RoiJob, task: Job
+    frames: Sequence[Frame], boxes: Sequence[OrientedBox], segmenter: Segmenter, job: RoiJob, task: Job
 ) -> list[list[Structure]]:
     """The structures of every frame, in the boxes' order: numpy in, numpy out, no node is touched.
 
@@ -90,11 +90,12 @@ def _segment_frames(
                 structure = segment_structure(
                     frame.volume,
                     box,
-                    model,
+                    segmenter.model,
                     level=job.level,
                     window_rule=job.window,
                     orientation=job.plane,
                     mask_options=job.options,
+                    cache=segmenter.cache,
                     progress=advance,
                     cancelled=task.cancelled,
                 )

@@ -112,7 +112,10 @@ class EffectStatus:
         elif all(answer.block is None for answer in written.answers):
             text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
         else:
-            text = _("No voxel changed: the masking settings or the segment itself cover all of the mask.")
+            text = _(
+                "No voxel changed: the masking settings keep the whole mask out, or it would change nothing. Check "
+                "Editable area and intensity range under Masking."
+            )
         self.say(text)
 
     def grown(self, growth: Growth) -> None:

@@ -169,6 +169,17 @@ def test_the_transform_of_the_volume_that_shows_the_sequence_moves_the_frames(sc
     assert result.shown.GetTransformNodeID() == perfusion.GetTransformNodeID()
 
 
+def test_rois_on_the_same_slices_share_what_was_encoded_of_them(scene, perfusion, roi):
+    def passes(*rois):
+        model = ThresholdModel()
+        engine = InferenceEngine(lambda choice: model)
+        segmented(engine, perfusion, *rois)
+        engine.close()
+        return len(model.encoded)
+
+    assert passes(roi, add_roi(scene, "The same again", 22.0)) == passes(roi)
+
+
 def test_the_progress_runs_through_all_frames(engine, perfusion, roi):
     told = []
     segmented(engine, perfusion, roi, progress=lambda *args: told.append(args))
