@@ -71,7 +71,11 @@ class LastBox:
             None if it goes nowhere.
         """
         mask, region = (each and on_reference_grid(each, nodes.segmentation) for each in (edit.block, edit.region))
-        blocks = [block for block in (mask, region) if block is not None]
+        # Of the region, which may reach through the whole volume, only what the segment has there can be lost.
+        held = region and MaskBlock(
+            segment_mask(nodes.segmentation, nodes.segment_id, region), region.extent_ijk, region.grid
+        )
+        blocks = [block for block in (mask, held and held.trimmed()) if block is not None]
         if not blocks:
             return None
         place = MaskBlock.union(blocks)
