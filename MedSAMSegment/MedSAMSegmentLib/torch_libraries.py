@@ -25,7 +25,9 @@ def load_beside_other_threads() -> None:
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return
-    dlopen = ctypes.CDLL(None).dlopen
+    dlopen = getattr(ctypes.CDLL(None), "dlopen", None)
+    if dlopen is None:  # of a Python that was linked statically
+        return
     dlopen.restype = ctypes.c_void_p
     dlopen.argtypes = [ctypes.c_char_p, ctypes.c_int]
     for name, visibility in _LIBRARIES:

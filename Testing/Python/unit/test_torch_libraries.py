@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import MedSAMSegmentLib
+from MedSAMSegmentLib import torch_libraries
 
 PROGRAM = """
 import sys
@@ -25,3 +26,10 @@ def test_the_libraries_are_loaded_without_importing_torch_which_works_afterwards
     environment = os.environ | {"PYTHONPATH": str(Path(MedSAMSegmentLib.__file__).parents[1])}
     run = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.split("\n")[:3] == ["imported False", "in memory True", "3"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where there is something to load")
+def test_a_python_that_cannot_load_libraries_so_leaves_it_to_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(torch_libraries.ctypes, "CDLL", lambda name: object())
+    torch_libraries.load_beside_other_threads()
