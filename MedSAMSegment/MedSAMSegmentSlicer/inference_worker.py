@@ -171,6 +171,9 @@ class InferenceWorker:
                 except Exception as raised:
                     # Whatever it is, the main thread has to know: an error in a thread would be lost.
                     error = raised
+                except BaseException as raised:
+                    # Such as a library that exits: this is not its program, and the thread goes on.
+                    error = RuntimeError(f"The computation was ended by {type(raised).__name__}.")
             self._outcomes.put((job, result, error))
             # Neither arrays nor tracebacks shall live until the next job comes.
             del job, result, error

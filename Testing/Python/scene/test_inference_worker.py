@@ -1,6 +1,7 @@
 """The queue of the one thread that computes."""
 
 import gc
+import sys
 import threading
 import time
 
@@ -122,6 +123,16 @@ def test_an_error_is_told_and_the_thread_goes_on(worker):
     _wait(worker)
     assert [str(error) for error in log.errors] == ["no"]
     assert log.results == ["yes"]
+
+
+def test_a_library_that_exits_ends_its_job_and_not_the_thread(worker):
+    log = Log()
+    worker.submit(log.job("bad", lambda job: sys.exit(3)))
+    worker.submit(log.job("good", lambda job: "done"))
+    _wait(worker)
+    assert log.results == ["done"]
+    (error,) = log.errors
+    assert "SystemExit" in str(error)
 
 
 def test_progress_reaches_the_main_thread_newest_only(worker):
