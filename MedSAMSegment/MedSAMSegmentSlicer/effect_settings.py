@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentSlicer.inference_engine import ModelChoice
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ DEFAULTS: dict[str, str | int | float] = {
 
 DISPLAYED = "displayed"
 CUSTOM = "custom"
+
+_LEVEL_WIDTH = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?,[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,19 @@ class EffectSettings:
         return MaskOptions(self.threshold, self.fill_holes, self.keep_largest, self.smoothing_mm)
 
     def window_for(self, volume_node: Any) -> Window | str:
-        """The rule, or the window in which a volume is displayed now."""
+        """The rule, or the window in which a volume is displayed now.
+
+        Raises:
+            InvalidOptionError: what was typed is not a level and a width.
+        """
         if self.window != DISPLAYED:
+            from MedSAMSegmentLib.intensity.rules import WINDOW_RULES
+
+            if self.window not in WINDOW_RULES and not _LEVEL_WIDTH.fullmatch(self.window):
+                raise InvalidOptionError(
+                    f"{self.window!r} is not a window. Under Advanced, Window, write its level and its width, such as "
+                    "40, 400."
+                )
             return self.window
         from MedSAMSegmentLib.intensity.window import Window
 
@@ -125,7 +140,7 @@ def read_settings(parameter: Callable[[str], str]) -> EffectSettings:
         scope=text("Scope", SCOPES),  # type: ignore[arg-type]
         level=text("Level", LEVELS),
         mode=text("Mode", MODES),
-        window=text("CustomWindow") if window == CUSTOM else window,
+        window=_rule(text("CustomWindow")) if window == CUSTOM else window,
         threshold=number("Threshold", 0.01, 0.99),
         fill_holes=bool(number("FillHoles", 0, 1)),
         keep_largest=bool(number("KeepLargest", 0, 1)),
@@ -136,3 +151,10 @@ def read_settings(parameter: Callable[[str], str]) -> EffectSettings:
         grow_below=int(number("GrowBelow", 0, 10000)),
         grow_above=int(number("GrowAbove", 0, 10000)),
     )
+
+
+def _rule(typed: str) -> str:
+    """Two numbers as a person writes them, as the rule ``LEVEL,WIDTH``; anything else as it is."""
+    numbers = [part for part in re.split(r"[\s,;/]+", typed) if part]
+    rule = ",".join(numbers)
+    return rule if len(numbers) == 2 and _LEVEL_WIDTH.fullmatch(rule) else typed

@@ -69,6 +69,7 @@ class EffectController:
         self._late_box = LateBox(scripted_effect, self.observe_nodes)
         self._observers = NodeObservers()
         self._last_nodes = self._choices.nodes()
+        self._last_settings = self._choices.settings()
         self._shortcuts = Shortcuts(
             panel.apply.window(),
             {
@@ -115,6 +116,10 @@ class EffectController:
             self._session.forget_volume()
             self._previews.hide()
             self._status.say("" if nodes is not None else _("Choose a source volume, a segmentation and a segment."))
+        settings = self._choices.settings()
+        if settings != self._last_settings:
+            self._last_settings = settings
+            self._status.say("")  # what was said of the old ones may be wrong now
         self._views.settle()
         self._status.show()
 
@@ -180,17 +185,20 @@ class EffectController:
             return
         self._late_box.show(roi.box)
 
-    def _correct_box(self, node: Any) -> None:
-        self._ask_to_write(lambda: self._session.segment_corrected_box(node))
+    def _correct_box(self, node: Any) -> bool:
+        return self._ask_to_write(lambda: self._session.segment_corrected_box(node))
 
-    def _ask_to_write(self, request: Callable[[], None]) -> None:
-        """Ask for something that will be written; say what is wrong with it if it cannot be asked for."""
+    def _ask_to_write(self, request: Callable[[], None]) -> bool:
+        """Ask for something that will be written; whether it could be asked for. If not, it is said why."""
         try:
-            if self._may_write():
-                request()
-                self._status.begin()
+            if not self._may_write():
+                return False
+            request()
+            self._status.begin()
         except MedSAMSegmentError as error:
             self._status.failed(error)
+            return False
+        return True
 
     def _may_write(self) -> bool:
         """Whether the selected segment is visible, or the user wants it to be written to as it is."""

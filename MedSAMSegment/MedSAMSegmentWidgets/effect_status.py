@@ -113,7 +113,7 @@ class EffectStatus:
             text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
         else:
             text = _(
-                "No voxel changed: the masking settings keep the whole mask out, or it would change nothing. Check "
+                "No voxel changed: the segment is like that already, or the masking settings keep the mask out. Check "
                 "Editable area and intensity range under Masking."
             )
         self.say(text)

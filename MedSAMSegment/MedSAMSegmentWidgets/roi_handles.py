@@ -23,7 +23,7 @@ class RoiHandles:
         overlays: that show them.
         choices: of the user.
         pose_of_view: (4, 4) of the slice view that was used last.
-        correct: a handle of the drawn box was let go.
+        correct: a handle of the drawn box was let go; whether something comes of it, or the box goes back.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class RoiHandles:
         overlays: PreviewOverlays,
         choices: EffectChoices,
         pose_of_view: Callable[[], Any],
-        correct: Callable[[Any], None],
+        correct: Callable[[Any], bool],
     ) -> None:
         self._session = session
         self._overlays = overlays
@@ -77,9 +77,11 @@ class RoiHandles:
         if not was_dragged:
             return
         if node is self._choices.drawn_box():
-            self.forget_pose()
             self._overlays.hide()
-            self._correct(node)
+            if self._correct(node):
+                self.forget_pose()
+            else:
+                self.revert()
         elif self._choices.settings().live_preview:
             self._preview(node, moving=False)
 

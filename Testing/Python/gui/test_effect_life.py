@@ -194,6 +194,15 @@ def test_without_a_source_volume_the_status_says_what_to_choose(workplace):
     assert "Choose a source volume" not in workplace.effect.panel.status.text
 
 
+def test_what_was_said_of_an_option_goes_when_another_one_is_chosen(workplace):
+    workplace.scripted_effect.setParameter("Window", "custom")
+    workplace.scripted_effect.setParameter("CustomWindow", "lung, please")
+    workplace.draw((25, 15), (65, 45))
+    assert "'lung, please' is not a window" in workplace.effect.panel.status.text
+    workplace.scripted_effect.setParameter("Window", "lung")
+    assert "is not a window" not in workplace.effect.panel.status.text
+
+
 def test_a_view_that_shows_another_volume_is_noticed_before_a_box_is_drawn_in_it(workplace):
     other = slicer.mrmlScene.CopyNode(workplace.volume)
     slicer.util.setSliceViewerLayers(background=other)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from MedSAMSegmentLib.errors import InvalidOptionError
 from MedSAMSegmentSlicer.effect_settings import DEFAULTS, read_settings
 
 
@@ -52,3 +53,14 @@ def test_the_displayed_window_comes_from_the_display_node(desk):
 def test_a_volume_that_is_not_displayed_has_its_window_chosen(desk):
     desk.volume_node.SetAndObserveDisplayNodeID(None)
     assert _read(Window="displayed").window_for(desk.volume_node) == "auto"
+
+
+@pytest.mark.parametrize("typed", ["50, 350", " 50 350 ", "50;350", "50/350"])
+def test_level_and_width_are_read_as_people_write_them(typed):
+    assert _read(Window="custom", CustomWindow=typed).window_for(None) == "50,350"
+
+
+@pytest.mark.parametrize("typed", ["bone marrow", "50", "50,350,2", "50-350"])
+def test_what_is_no_level_and_width_is_said_in_the_words_of_the_panel(typed):
+    with pytest.raises(InvalidOptionError, match="write its level and its width"):
+        _read(Window="custom", CustomWindow=typed).window_for(None)
