@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import ModelDescription, load_descriptions
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.inference_worker import Job
+from MedSAMSegmentSlicer.status_text import error_text
 from MedSAMSegmentWidgets.application_settings import default_choice, set_default_choice
 from MedSAMSegmentWidgets.connections import Connections
 from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
@@ -174,7 +176,9 @@ class ModelsSection:
             self._after()
 
         def failed(error: Exception) -> None:
-            self._end(str(error))
+            if not isinstance(error, MedSAMSegmentError):
+                logging.getLogger(__name__).error("MedSAMSegment models", exc_info=error)
+            self._end(error_text(error))
             self._after()
 
         self._engine.transfer(JOB, work, done, failed, self._progress)

@@ -129,6 +129,17 @@ def test_a_wrong_file_is_refused_with_a_sentence(widget, workplace, tmp_path):
     assert "SHA-256" in widget.ui.statusLabel.text
 
 
+def test_what_nobody_foresaw_of_a_model_is_said_and_logged(widget, workplace, tmp_path, monkeypatch, caplog):
+    def fails(*_arguments, **_options):
+        raise KeyError("odd")
+
+    monkeypatch.setattr("MedSAMSegmentLib.models.weights_transfer.import_weights", fails)
+    widget.panel.models.import_path(tmp_path / "weights.pth")
+    workplace.wait(lambda: not widget.panel._is_busy())
+    assert "Something unexpected went wrong: KeyError" in widget.ui.statusLabel.text
+    assert "KeyError" in caplog.text
+
+
 def test_set_up_lists_every_package_that_is_needed(widget):
     from MedSAMSegmentLib.packages import REQUIREMENTS
 
