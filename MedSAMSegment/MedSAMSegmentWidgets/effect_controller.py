@@ -20,7 +20,7 @@ from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
 from MedSAMSegmentWidgets.roi_handles import RoiHandles
-from MedSAMSegmentWidgets.roi_placement import add_roi_around_segment, start_placing_roi
+from MedSAMSegmentWidgets.roi_placement import Placement, add_roi_around_segment
 from MedSAMSegmentWidgets.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class EffectController:
         )
         self._handles = RoiHandles(self._session, self._previews, self._choices, self._views.pose, self._correct_box)
         self._late_box = LateBox(scripted_effect, self.observe_nodes)
+        self._placement = Placement(self._placed)
         self._observers = NodeObservers()
         self._last_nodes = self._choices.nodes()
         self._last_settings = self._choices.settings()
@@ -88,6 +89,7 @@ class EffectController:
         """Leave nothing behind: no timer, key, observer, actor or request."""
         self._views.close()
         self._late_box.close()
+        self._placement.close()
         self._session.cancel()
         self._timer.close()
         self._shortcuts.remove()
@@ -105,6 +107,10 @@ class EffectController:
     def view_changed(self, view_node: Any) -> None:
         """A view was scrolled, zoomed, turned or resized."""
         self._views.view_changed(view_node)
+
+    def mouse_mode_changed(self, interaction_node: Any) -> None:
+        """The mouse places markups, or does so no more."""
+        self._placement.mode_changed(interaction_node)
 
     def nodes_changed(self) -> None:
         """Another segment, volume, segmentation or option: what was asked for the old ones is not wanted any more."""
@@ -142,7 +148,8 @@ class EffectController:
 
     def new_roi(self, class_name: str = ROI_CLASS) -> None:
         """Let the user place an ROI, or another markup of `SOURCE_CLASSES`."""
-        self._choose_roi(start_placing_roi(class_name))
+        self._choose_roi(self._placement.begin(class_name))
+        self._status.say(_("Click in a slice view to place it. Escape gives it up."))
 
     def roi_around_segment(self) -> None:
         """Put an ROI around the selected segment, and choose it."""
@@ -153,7 +160,7 @@ class EffectController:
             self._choose_roi(
                 add_roi_around_segment(nodes.segmentation, nodes.segment_id, self._choices.settings().margin_mm)
             )
-            self._status.say(_("The ROI is in place. Choose what to apply it to, and click Apply."))
+            self._placed(self._choices.roi())
         except MedSAMSegmentError as error:
             self._status.failed(error)
 
@@ -206,6 +213,10 @@ class EffectController:
             return True
         self._status.say(_("Nothing was changed: the selected segment is hidden."))
         return False
+
+    def _placed(self, node: Any) -> None:
+        text = _("The ROI is in place. Choose what to apply it to, and click Apply.") if node is not None else ""
+        self._status.say(text)
 
     def _choose_roi(self, node: Any) -> None:
         self._choices.choose_roi(node)

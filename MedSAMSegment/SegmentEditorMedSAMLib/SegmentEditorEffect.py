@@ -123,7 +123,11 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
     def interactionNodeModified(self, interactionNode):
         from MedSAMSegmentWidgets.roi_placement import is_placing_roi
 
-        if interactionNode is None or is_placing_roi(interactionNode):
+        if interactionNode is None:
+            return
+        if self.controller is not None:
+            self.controller.mouse_mode_changed(interactionNode)
+        if is_placing_roi(interactionNode):
             return
         if interactionNode.GetCurrentInteractionMode() != interactionNode.ViewTransform:
             self.scriptedEffect.selectEffect("")

@@ -4,7 +4,9 @@ import time
 
 import numpy as np
 import pytest
+import qt
 import slicer
+import vtk
 
 from MedSAMSegmentSlicer.roi_selection import choose_rois
 from MedSAMSegmentWidgets.effect_parameters import ROI_ROLE
@@ -220,6 +222,61 @@ def test_new_roi_is_placed_with_the_mouse_while_the_effect_stays_active(workplac
     assert workplace.event("LeftButtonPressEvent", workplace.xy(25, 15)) is False
     assert workplace.scripted_effect.nodeReference("ROI") is not None
     interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+
+
+def press_escape(workplace):
+    for kind in (qt.QEvent.ShortcutOverride, qt.QEvent.KeyPress):
+        event = qt.QKeyEvent(kind, qt.Qt.Key_Escape, qt.Qt.NoModifier)
+        slicer.app.sendEvent(workplace.effect.panel.apply, event)
+    workplace.run_events(0.05)
+
+
+def test_escape_gives_up_placing_an_roi_and_nothing_is_left_of_it(workplace):
+    workplace.effect.panel.new_roi.button.click()
+    assert "Escape gives it up" in workplace.effect.panel.status.text
+    press_escape(workplace)
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert workplace.editor.activeEffect() is not None
+    assert workplace.scripted_effect.nodeReference("ROI") is None
+    assert slicer.util.getNodesByClass("vtkMRMLMarkupsROINode") == []
+    assert "Escape" not in workplace.effect.panel.status.text
+
+
+def test_escape_after_the_first_corner_leaves_nothing_either(workplace):
+    workplace.effect.panel.new_roi.button.click()
+    roi = workplace.scripted_effect.nodeReference("ROI")
+    roi.AddControlPoint(vtk.vtkVector3d(*workplace.ras(45, 30, 3.5)))
+    press_escape(workplace)
+    assert slicer.util.getNodesByClass("vtkMRMLMarkupsROINode") == []
+
+
+def test_leaving_the_effect_after_placing_was_given_up_elsewhere_leaves_no_unplaced_roi(workplace):
+    workplace.effect.panel.new_roi.button.click()
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+    workplace.editor.setActiveEffect(None)
+    assert slicer.util.getNodesByClass("vtkMRMLMarkupsROINode") == []
+
+
+def test_an_roi_that_was_placed_stays_and_escape_is_slicers_own_again(workplace):
+    workplace.effect.panel.new_roi.button.click()
+    roi = workplace.scripted_effect.nodeReference("ROI")
+    roi.SetCenter(list(workplace.ras(45, 30, 3.5)))
+    roi.SetSize([40.0, 30.0, 10.0])
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+    workplace.effect.interactionNodeModified(interaction)
+    assert "in place" in workplace.effect.panel.status.text
+    press_escape(workplace)
+    assert roi.GetScene() is not None
+
+
+def test_a_second_new_roi_leaves_no_unplaced_one_behind(workplace):
+    for _ in range(2):
+        workplace.effect.panel.new_roi.button.click()
+    assert len(slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")) == 1
+    press_escape(workplace)
 
 
 def test_another_mouse_mode_deactivates_the_effect(workplace):

@@ -139,6 +139,9 @@ class _Application:
     def removeEventFilter(self, event_filter: Any) -> None:
         self._qt.removeEventFilter(event_filter)
 
+    def sendEvent(self, receiver: Any, event: Any) -> bool:
+        return bool(self._qt.sendEvent(receiver, event))
+
     def applicationLogic(self) -> Any:
         return self._logic
 
