@@ -96,11 +96,10 @@ class LastBox:
         place, voxels = before.own
         after = segment_mask(nodes.segmentation, nodes.segment_id, place)
         own = changes.setdefault(nodes.segment_id, _Change())
-        taken = MaskBlock(after & ~voxels, place.extent_ijk, place.grid)
-        own.got = _joined(own.got, taken)
+        own.got = _joined(own.got, MaskBlock(after & ~voxels, place.extent_ijk, place.grid))
         own.lost = _joined(own.lost, MaskBlock(voxels & ~after, place.extent_ijk, place.grid))
         for segment_id, (mask, had) in before.others.items():
-            lost = had & ~segment_mask(nodes.segmentation, segment_id, mask) & _within(taken, mask)
+            lost = had & ~segment_mask(nodes.segmentation, segment_id, mask)
             if lost.any():
                 change = changes.setdefault(segment_id, _Change())
                 change.lost = _joined(change.lost, MaskBlock(lost, mask.extent_ijk, mask.grid))

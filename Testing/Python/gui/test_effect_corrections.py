@@ -5,6 +5,7 @@ import pytest
 import slicer
 
 from MedSAMSegmentSlicer.segment_writer import modifier_labelmap
+from MedSAMSegmentSlicer.volume_nodes import geometry_from_node
 from support.mrml import block
 
 FULL, NARROW = (25, 65), (25, 45)
@@ -47,8 +48,6 @@ def neighbour(workplace):
     """Another segment, in columns 40 to 70 of layer 3: the box reaches over it."""
     segmentation = workplace.segmentation
     segmentation.GetSegmentation().AddEmptySegment("Neighbour", "Neighbour")
-    from MedSAMSegmentSlicer.volume_nodes import geometry_from_node
-
     mask = block(geometry_from_node(workplace.volume), slice(3, 4), slice(20, 40), slice(40, 71))
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
         modifier_labelmap(mask, segmentation), segmentation, "Neighbour"
@@ -168,3 +167,81 @@ def test_a_box_that_a_handle_has_made_flat_goes_back_to_where_it_was(workplace):
     np.testing.assert_allclose(box.GetCenter(), center)
     np.testing.assert_allclose(box.GetSize(), size)
     np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+
+
+class RandomCase:
+    """Segments, some hidden, that lie here and there and overlap, and what a box alone would make of them."""
+
+    OTHERS = ("A", "B", "C")
+
+    def __init__(self, workplace, seed):
+        self.workplace, self.rng = workplace, np.random.default_rng(seed)
+        for name in self.OTHERS:
+            left, top = int(self.rng.integers(22, 60)), int(self.rng.integers(12, 38))
+            width, height = (int(size) for size in self.rng.integers(3, 20, 2))
+            self.put(name, slice(left, left + width), slice(top, top + height), visible=bool(self.rng.integers(2)))
+        self.put("Target", slice(30, 45), slice(18, 28), visible=True)
+        node = workplace.editor.mrmlSegmentEditorNode()
+        modes = (node.OverwriteAllSegments, node.OverwriteVisibleSegments, node.OverwriteNone)
+        self.overwrite = int(self.rng.integers(3))
+        node.SetOverwriteMode(modes[self.overwrite])
+        self.mode = ("add", "subtract", "replace")[self.rng.integers(3)]
+        workplace.scripted_effect.setParameter("Mode", self.mode)
+        self.start = {name: workplace.voxels(name) for name in (*self.OTHERS, "Target")}
+
+    def put(self, name, columns, rows, *, visible):
+        segmentation = self.workplace.segmentation
+        if segmentation.GetSegmentation().GetSegment(name) is None:
+            segmentation.GetSegmentation().AddEmptySegment(name, name)
+        mask = block(geometry_from_node(self.workplace.volume), slice(2, 5), rows, columns)
+        slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(
+            modifier_labelmap(mask, segmentation), segmentation, name
+        )
+        segmentation.GetDisplayNode().SetSegmentVisibility(name, visible)
+
+    def box(self):
+        """Its first and last column, and row."""
+        left, top = int(self.rng.integers(25, 50)), int(self.rng.integers(15, 35))
+        return left, left + int(self.rng.integers(3, 15)), top, top + int(self.rng.integers(3, 9))
+
+    def correct(self, left, right, top, bottom):
+        box = self.workplace.drawn_box()
+        r, a, _ = self.workplace.ras(left - 0.5, top - 0.5, 3)
+        r_end, a_end, _ = self.workplace.ras(right + 0.5, bottom + 0.5, 3)
+        box.InvokeEvent(box.PointStartInteractionEvent)
+        box.SetCenter([(r + r_end) / 2, (a + a_end) / 2, box.GetCenter()[2]])
+        box.SetSize([abs(r_end - r), abs(a_end - a), box.GetSize()[2]])
+        box.InvokeEvent(box.PointEndInteractionEvent)
+        self.workplace.wait()
+
+    def expected(self, left, right, top, bottom):
+        mask = np.zeros_like(self.start["Target"])
+        inside = (3, slice(top, bottom + 1), slice(left, right + 1))
+        mask[inside] = self.workplace.bright(3)[inside]
+        expected = dict(self.start)
+        if self.mode == "subtract":
+            return expected | {"Target": self.start["Target"] & ~mask}
+        expected["Target"] = self.start["Target"].copy()
+        if self.mode == "replace":
+            expected["Target"][3] = False
+        expected["Target"] |= mask
+        display = self.workplace.segmentation.GetDisplayNode()
+        for name in self.OTHERS:
+            if self.overwrite == 0 or (self.overwrite == 1 and display.GetSegmentVisibility(name)):
+                expected[name] = self.start[name] & ~mask
+        return expected
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_however_often_a_box_is_corrected_the_result_is_that_of_the_last_box_alone(workplace, seed):
+    case = RandomCase(workplace, seed)
+    left, right, top, bottom = case.box()
+    workplace.draw((left, top), (right, bottom))
+    workplace.wait()
+    for _ in range(3):
+        between = (lambda: None, workplace.editor.undo, workplace.editor.redo)[case.rng.integers(3)]
+        between()
+        box = case.box()
+        case.correct(*box)
+        for name, expected in case.expected(*box).items():
+            np.testing.assert_array_equal(workplace.voxels(name), expected, err_msg=f"{name}, {case.mode}")
