@@ -102,9 +102,12 @@ class EncoderModel:
             if values is None:
                 _release_memory(self._device)
                 if len(batch) == 1:
+                    ways_out = ["close other programs that use it", "choose a smaller model such as lite-medsam"]
+                    if self._device != "cpu":
+                        ways_out.append("choose the device cpu")
                     raise DeviceError(
-                        f"The memory of device {self._device} does not hold a single slice. Close other programs "
-                        "that use it, choose a smaller model such as lite-medsam, or choose the device cpu."
+                        f"The memory of device {self._device} does not hold a single slice. Do one of these: "
+                        f"{'; '.join(ways_out)}."
                     )
                 batch_size = len(batch) // 2
                 continue

@@ -161,12 +161,15 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch: pytest.MonkeyPatch) ->
     assert sizes == [8, 4, 2, 2, 2, 2, 1]
 
 
+@pytest.mark.parametrize(("device", "offers_the_cpu"), [("cpu", False), (STAND_IN, True)])
 def test_memory_that_does_not_hold_a_single_slice_is_an_error_that_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+    device: str, offers_the_cpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SamVit, "_encode_batch", fails_above(0, []))
-    with pytest.raises(DeviceError, match=r"does not hold a single slice.*lite-medsam.*cpu"):
-        tiny_sam_vit().encode([SLICE])
+    model = SamVit.from_sam_model(tiny_sam_model(), IDENTITY, device, "float32")
+    with pytest.raises(DeviceError, match=r"does not hold a single slice.*lite-medsam") as raised:
+        model.encode([SLICE])
+    assert ("choose the device cpu" in str(raised.value)) == offers_the_cpu
 
 
 def test_another_error_of_the_encoder_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
