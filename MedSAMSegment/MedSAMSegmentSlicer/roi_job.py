@@ -138,7 +138,8 @@ def run_roi_job(scene: Any, job: RoiJob, engine: InferenceEngine | None = None) 
 def _write(scene: Any, job: RoiJob, rois: list[Roi], answers: list[PromptAnswer]) -> RoiJobResult:
     segmentation = job.segmentation
     if segmentation is None:
-        segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{job.volume.GetName()} segmentation")
+        name = scene.GenerateUniqueName(f"{job.volume.GetName()} segmentation")
+        segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         segmentation.CreateDefaultDisplayNodes()
         segmentation.SetReferenceImageGeometryParameterFromVolumeNode(job.volume)
         transform = job.volume.GetTransformNodeID()

@@ -72,6 +72,7 @@ class RoiChooser:
 
     def _place(self, class_name: str) -> None:
         node = start_placing_roi(class_name)
+        self._say(_("Click in a slice view to place it, then click Segment."))
         if self._parameters is None or (self._parameters.allRois and class_name == ROI_CLASS):
             return  # once it is placed, it is one of all
         self.choose([*([] if self._parameters.allRois else self._parameters.rois), node])

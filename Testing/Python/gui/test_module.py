@@ -1,6 +1,7 @@
 """The module's panel."""
 
 import pytest
+import qt
 import slicer
 
 
@@ -238,6 +239,29 @@ def test_the_choices_are_shown_in_words(widget):
     for combo in (widget.ui.planeComboBox, widget.ui.windowComboBox, widget.ui.levelComboBox):
         assert combo.itemText(0) == "Automatic"
     assert widget.ui.planeComboBox.itemText(1) == "Axial"
+
+
+def test_a_second_new_segmentation_has_a_name_of_its_own(widget, workplace, roi):
+    for _ in range(2):
+        widget.logic.getParameterNode().segmentation = None
+        _run(widget, workplace)
+    names = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")]
+    assert len([name for name in names if name.startswith("Brick segmentation")]) == 2
+    assert len(set(names)) == len(names)
+
+
+def test_labels_that_wrap_take_the_width_that_there_is_and_make_the_panel_no_wider(widget):
+    ui = widget.ui
+    for label in (ui.statusLabel, ui.setUpLabel, ui.resultLabel, ui.reviewLabel, ui.tryLabel):
+        assert label.wordWrap
+        assert label.sizePolicy.horizontalPolicy() == qt.QSizePolicy.Ignored
+
+
+def test_new_roi_says_how_it_is_placed(widget, workplace):
+    widget.ui.newRoiButton.click()
+    assert "Click in a slice view" in widget.ui.statusLabel.text
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)
 
 
 # Time points
