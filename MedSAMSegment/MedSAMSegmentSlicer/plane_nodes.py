@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentSlicer.markups_check import checked_names
 from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX
 from MedSAMSegmentSlicer.scene import headless_scene
 
@@ -38,6 +39,7 @@ def parse_plane(text: str) -> NamedPlane:
 
     Raises:
         InvalidOptionError: it is neither.
+        InvalidPromptError: the file is missing, or is not a markups file.
     """
     if text.endswith(ROI_SUFFIX):
         return _read_plane(Path(text))
@@ -54,8 +56,7 @@ def parse_plane(text: str) -> NamedPlane:
 
 
 def _read_plane(path: Path) -> NamedPlane:
-    if not path.is_file():
-        raise InvalidOptionError(f"There is no file {path}. Check the path of the plane.")
+    checked_names(path)
     with headless_scene() as scene:
         scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
         node = scene.mrml.GetFirstNodeByClass("vtkMRMLMarkupsPlaneNode")

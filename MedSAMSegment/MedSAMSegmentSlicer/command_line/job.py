@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,11 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     check_thickness(job.thickness)
     if job.level not in LEVELS:
         raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
+    if job.slices != "all" and job.plane not in ("auto", *ORIENTATIONS):
+        raise InvalidOptionError(
+            f"The plane {job.plane!r} is itself the one slice to segment: slices {job.slices!r} do not go with it. "
+            "Leave out --slices, or use --plane auto, axial, sagittal or coronal."
+        )
     if job.slices in ("all", "center"):
         return job.slices
     try:
@@ -206,17 +211,25 @@ def _write(
         volume_node = add_volume_node(scene.mrml, volume, job.volume.name)
         segmentation = _segmentation(scene.mrml, job, volume_node)
         with logic_segment_writer(scene.mrml, segmentation, volume_node, overwrite=job.overwrite) as writer:
-            reports = [
+            written = [
                 _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
                 for roi, structure in zip(rois, structures, strict=True)
             ]
+        # Only now: a later segment may have taken from an earlier one what it overwrites.
+        reports = [replace(report, held=segment_block(segmentation, report.segment_id)) for report in written]
+        for before, report in zip(written, reports, strict=True):
+            if report.voxels < before.voxels:
+                note(
+                    f"{report.name}: a later ROI's segment lies on it and has taken {before.voxels - report.voxels} of "
+                    f"its {before.voxels} voxels. Use --overwrite none to keep both."
+                )
         wanted = {"output": job.output, "preview": job.preview, "table": job.table}
         outputs = {option: path for option, path in wanted.items() if path is not None}
         with written_whole(*outputs.values()) as temporary:
             paths = dict(zip(outputs, temporary, strict=True))
             write_segmentation(segmentation, paths["output"])
             if "table" in paths:
-                write_csv([_measured(job.volume, segmentation, report) for report in reports], paths["table"])
+                write_csv([_measured(job.volume, report) for report in reports], paths["table"])
             if "preview" in paths:
                 tiles = structure_tiles(volume, list(zip(rois, structures, strict=True)))
                 if len(tiles) > MAX_TILES:
@@ -225,13 +238,12 @@ def _write(
     return reports
 
 
-def _measured(volume: Path, segmentation: Any, report: RoiReport) -> TableRow:
-    """What a segment holds in the end, when later ones have taken from it what they overwrite."""
+def _measured(volume: Path, report: RoiReport) -> TableRow:
     structure = report.structure
     return measured(
         str(volume),  # as it was given: in a cohort, files of the same name lie in different folders
         report.name,
-        segment_block(segmentation, report.segment_id),
+        report.held,
         len(structure.slices),
         len(structure.doubtful_slices),
         structure.confidence,
@@ -258,7 +270,7 @@ def _write_one(
 ) -> RoiReport:
     before = time.perf_counter()
     segment_id = writer.add_segment(roi.name, roi.color)
-    (result,) = writer.write([SegmentEdit(segment_id, structure.block)])
+    writer.write([SegmentEdit(segment_id, structure.block)])
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     tag_segment(segment, provenance_of(model.identity, roi.box, structure, job.slices))
     seconds = {
@@ -267,4 +279,4 @@ def _write_one(
         "decode": structure.decode_seconds,
         "write": time.perf_counter() - before,
     }
-    return RoiReport(segment_id, segment.GetName(), structure, result.added, seconds)
+    return RoiReport(segment_id, segment.GetName(), structure, segment_block(segmentation, segment_id), seconds)

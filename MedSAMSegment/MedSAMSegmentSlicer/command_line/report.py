@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib import __version__
+from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.propagation.results import Structure
 
@@ -21,20 +22,24 @@ class RoiReport:
         segment_id: in the segmentation.
         name: of the segment.
         structure: what was found.
-        voxels: that the segment has got; fewer than were found where masking forbids some.
+        held: what the segment holds in the file, on the segmentation's own grid; None if nothing. Less than was found
+            where masking forbids some, or where a later ROI's segment took its place.
         seconds: per stage.
     """
 
     segment_id: str
     name: str
     structure: Structure
-    voxels: int
+    held: MaskBlock | None
     seconds: dict[str, float]
 
     @property
+    def voxels(self) -> int:
+        return 0 if self.held is None else self.held.voxel_count
+
+    @property
     def volume_mm3(self) -> float:
-        block = self.structure.block
-        return 0.0 if block is None else self.voxels * block.volume_mm3 / block.voxel_count
+        return 0.0 if self.held is None else self.held.volume_mm3
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,25 @@ def test_the_table_has_the_spheres_volume_and_diameters(medsam_segment, case_fol
     assert float(row["perpendicular_diameter_mm"]) == pytest.approx(2 * SPHERE_RADIUS_MM, abs=1.0)
 
 
+def test_the_json_says_what_a_segment_has_left_when_a_later_one_lies_on_it(medsam_segment, case_folder):
+    write_rois(case_folder / "Same.mrk.json")
+    outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--json", "--window", "50,100")
+    rois = {roi["name"]: roi for roi in json.loads(outcome.out)["rois"]}
+    assert (rois["Lesion"]["voxels"], rois["Lesion"]["volume_mm3"]) == (0, 0.0)
+    assert rois["Same"]["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+    assert "--overwrite none" in " ".join(outcome.err.split())
+
+
+def test_the_volume_is_right_in_a_segmentation_on_a_finer_grid(medsam_segment, case_folder):
+    finer = sphere_image(size=(80, 88, 96), spacing=(0.5, 0.5, 0.5))
+    sitk.WriteImage((finer > 1000), str(case_folder / "finer.nrrd"))
+    options = ("--segmentation", "finer.nrrd", "--json", "--window", "50,100")
+    outcome = medsam_segment(*USUAL, *options)
+    (roi,) = json.loads(outcome.out)["rois"]
+    assert roi["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.05)
+    assert roi["voxels"] == pytest.approx(SPHERE_VOLUME_MM3 / 0.5**3, rel=0.05)
+
+
 def test_the_table_says_what_a_segment_has_left_when_a_later_one_lies_on_it(medsam_segment, case_folder):
     write_rois(case_folder / "Same.mrk.json")
     outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--table", "sizes.csv", "--window", "50,100")
