@@ -59,7 +59,10 @@ def _read_plane(path: Path) -> NamedPlane:
     checked_names(path)
     with headless_scene() as scene:
         scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
-        node = scene.mrml.GetFirstNodeByClass("vtkMRMLMarkupsPlaneNode")
-        if node is None:
+        nodes = scene.mrml.GetNodesByClass("vtkMRMLMarkupsPlaneNode")
+        count = nodes.GetNumberOfItems()
+        if count == 0:
             raise InvalidOptionError(f"There is no plane in {path}. Save one from 3D Slicer (module Markups, Plane).")
-        return plane_from_node(node)
+        if count > 1:
+            raise InvalidOptionError(f"There are {count} planes in {path}. Give a file with the one that is meant.")
+        return plane_from_node(nodes.GetItemAsObject(0))

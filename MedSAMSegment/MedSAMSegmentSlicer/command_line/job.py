@@ -118,7 +118,7 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
     check_thickness(job.thickness)
     if job.level not in LEVELS:
         raise InvalidOptionError(f"There is no level {job.level!r}. Use one of: {', '.join(LEVELS)}.")
-    if job.slices != "all" and job.plane not in ("auto", *ORIENTATIONS):
+    if job.slices not in ("all", "center") and job.plane not in ("auto", *ORIENTATIONS):
         raise InvalidOptionError(
             f"The plane {job.plane!r} is itself the one slice to segment: slices {job.slices!r} do not go with it. "
             "Leave out --slices, or use --plane auto, axial, sagittal or coronal."
@@ -160,6 +160,8 @@ def _segment(
     oblique = None
     if named_plane is not None:
         oblique = plane_through(named_plane.normal_ras, named_plane.point_ras, volume.geometry)
+        if job.level == "best":
+            note("The level best averages views of many slices: on the one plane that was given there is fast only.")
     for n, roi in enumerate(rois):
 
         def advance(done: float, text: str, n: int = n, name: str = roi.name) -> None:

@@ -108,6 +108,17 @@ def test_a_plane_markup_is_a_plane(medsam_segment, case_folder):
     oblique = json.loads(medsam_segment(*USUAL, "--plane", "plane.mrk.json", *options).out)["rois"][0]
     layer = json.loads(medsam_segment(*USUAL, "--plane", "0,0,1 0,0,19", *options).out)["rois"][0]
     assert oblique["voxels"] == layer["voxels"] > 0
+    write_rois(case_folder / "planes.mrk.json", plane, plane)
+    ambiguous = medsam_segment(*USUAL, "--plane", "planes.mrk.json", *options)
+    assert ambiguous.code == 2
+    assert "There are 2 planes in planes.mrk.json" in ambiguous.err
+
+
+def test_the_level_best_is_said_not_to_be_for_a_single_oblique_plane(medsam_segment):
+    outcome = medsam_segment(*USUAL, "--plane", "0,0,1 0,0,19", "--slices", "center", "--level", "best", "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["rois"][0]["level"] == "fast"
+    assert "there is fast only" in " ".join(outcome.err.split())
 
 
 def test_a_line_across_the_sphere_is_as_good_as_an_roi(medsam_segment, case_folder):
