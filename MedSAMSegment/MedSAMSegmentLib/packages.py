@@ -33,11 +33,8 @@ def installed_version(name: str) -> str | None:
 def is_recent_enough(name: str, version: str) -> bool:
     """Whether a version of a package is at least the one that `REQUIREMENTS` asks for."""
     _, least = REQUIREMENTS[name].split(">=")
-    # Local and pre-release parts, as in 2.13.0+cpu or 5.0.0rc1, have no say.
-    found, wanted = (
-        [int(part) for part in re.findall(r"\d+", re.split(r"[^\d.]", text)[0])] for text in (version, least)
-    )
-    return not found or found >= wanted
+    found = _numbers(version)
+    return not found or found >= _numbers(least)
 
 
 def _numbers(version: str) -> list[int]:

@@ -43,8 +43,6 @@ DEFAULTS: dict[str, str | int | float] = {
 DISPLAYED = "displayed"
 CUSTOM = "custom"
 
-_LEVEL_WIDTH = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?,[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
-
 
 @dataclass(frozen=True)
 class EffectSettings:
@@ -95,13 +93,15 @@ class EffectSettings:
             InvalidOptionError: what was typed is not a level and a width.
         """
         if self.window != DISPLAYED:
-            from MedSAMSegmentLib.intensity.rules import WINDOW_RULES
+            from MedSAMSegmentLib.intensity.rules import check_rule
 
-            if self.window not in WINDOW_RULES and not _LEVEL_WIDTH.fullmatch(self.window):
+            try:
+                check_rule(self.window)
+            except InvalidOptionError as error:
                 raise InvalidOptionError(
-                    f"{self.window!r} is not a window. Under Advanced, Window, write its level and its width, such as "
-                    "40, 400."
-                )
+                    f"{self.window!r} is not a window. Under Advanced, Window, write its level and its width, which is "
+                    "above 0, such as 40, 400."
+                ) from error
             return self.window
         from MedSAMSegmentLib.intensity.window import Window
 
@@ -155,6 +155,9 @@ def read_settings(parameter: Callable[[str], str]) -> EffectSettings:
 
 def _rule(typed: str) -> str:
     """Two numbers as a person writes them, as the rule ``LEVEL,WIDTH``; anything else as it is."""
-    numbers = [part for part in re.split(r"[\s,;/]+", typed) if part]
-    rule = ",".join(numbers)
-    return rule if len(numbers) == 2 and _LEVEL_WIDTH.fullmatch(rule) else typed
+    parts = [part for part in re.split(r"[\s,;/]+", typed) if part]
+    try:
+        _level, _width = (float(part) for part in parts)
+    except ValueError:  # not two, or not numbers
+        return typed
+    return ",".join(parts)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from MedSAMSegmentLib.errors import CancelledError, InvalidPromptError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
@@ -108,9 +109,9 @@ class PromptAnswer:
         return float(np.mean([answer.predicted_iou for answer in self.slices]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Asked:
-    """A box on a slice, for one of several requests."""
+    """A box on a slice, for one of several requests; equal to itself only."""
 
     request: int
     plane: SlicePlane
@@ -152,16 +153,16 @@ def answer_prompts(
             )
         windows.append(window_for(request.window, request.volume, request.roi))
         for plane, box in boxes:
-            _check(cancelled)
+            stop_if(cancelled)
             asked.append(_Asked(n, plane, box, see(request.volume, plane, windows[n])))
     alike: dict[str, list[_Asked]] = {}
     for each in asked:
         alike.setdefault(each.image.digest, []).append(each)
     groups = list(alike.values())
-    found: dict[int, SliceMask] = {}
+    found: dict[_Asked, SliceMask] = {}
     at_once = segmenter.model.batch_size
     for first in range(0, len(groups), at_once):
-        _check(cancelled)
+        stop_if(cancelled)
         batch = groups[first : first + at_once]
         segmenter.encode([group[0].image for group in batch], cancelled=cancelled)
         for group in batch:
@@ -169,19 +170,14 @@ def answer_prompts(
             for each, prediction in zip(group, predictions, strict=True):
                 # Slices that look the same may lie in different places.
                 placed = replace(prediction, plane=each.plane)
-                found[id(each)] = segmenter.mask(placed, requests[each.request].options)
+                found[each] = segmenter.mask(placed, requests[each.request].options)
             if progress is not None:
                 progress(len(found), len(asked))
     share = (time.perf_counter() - start) / len(requests)
     return [
-        _answer(request, [(each, found[id(each)]) for each in asked if each.request == n], windows[n], share, segmenter)
+        _answer(request, [(each, found[each]) for each in asked if each.request == n], windows[n], share, segmenter)
         for n, request in enumerate(requests)
     ]
-
-
-def _check(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise CancelledError("Cancelled. Nothing was written.")
 
 
 def _answer(

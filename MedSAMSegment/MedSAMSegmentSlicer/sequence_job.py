@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from MedSAMSegmentLib.errors import CancelledError, InvalidImageError, InvalidPromptError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.models.description import ModelIdentity
@@ -78,8 +79,7 @@ def _segment_frames(
     for n, frame in enumerate(frames):
         of_frame = []
         for m, box in enumerate(boxes):
-            if task.cancelled():
-                raise CancelledError("Cancelled. Nothing was written.")
+            stop_if(task.cancelled)
 
             def advance(done: float, text: str, before: int = n * len(boxes) + m, number: int = n + 1) -> None:
                 task.report(

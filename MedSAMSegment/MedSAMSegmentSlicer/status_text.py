@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import WheelSource, load_descriptions
 from MedSAMSegmentLib.packages import LITE_MEDSAM_NEEDS
@@ -59,6 +61,13 @@ def engine_text(state: EngineState, choice: ModelChoice) -> str:
     if state.phase == "failed":
         return f"{title}: {state.error}"
     return f"{title} on {device_title(state.device)}, {state.precision}: ready."
+
+
+def logged_error_text(error: Exception, part: str) -> str:
+    """As `error_text`; what nobody foresaw of a part of the extension goes to the application log as well."""
+    if not isinstance(error, MedSAMSegmentError):
+        logging.getLogger(__name__).error("MedSAMSegment, %s", part, exc_info=error)
+    return error_text(error)
 
 
 def error_text(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from MedSAMSegmentLib.cancellation import CANCELLED
 from MedSAMSegmentLib.errors import CancelledError
 from MedSAMSegmentSlicer.background_run import BackgroundRun, Result
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
@@ -36,5 +37,5 @@ def result_of(engine: InferenceEngine, start: Callable[[BackgroundRun[Result]], 
     if errors:
         raise errors[0]
     if not results:
-        raise CancelledError("Cancelled. Nothing was written.")
+        raise CancelledError(CANCELLED)
     return results[0]

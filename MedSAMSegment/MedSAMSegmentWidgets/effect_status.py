@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentSlicer.doubtful_slice import doubtful_slice
 from MedSAMSegmentSlicer.effect_session import Written
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
-from MedSAMSegmentSlicer.status_text import engine_text, error_text, what_is_missing
+from MedSAMSegmentSlicer.status_text import engine_text, logged_error_text, what_is_missing
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.propagation.growth import Growth
@@ -67,9 +65,7 @@ class EffectStatus:
 
     def failed(self, error: Exception) -> None:
         """Say what went wrong; what nobody foresaw goes to the log as well."""
-        if not isinstance(error, MedSAMSegmentError):
-            logging.getLogger(__name__).error("MedSAM effect", exc_info=error)
-        self.say(error_text(error))
+        self.say(logged_error_text(error, "effect"))
 
     def tick(self) -> None:
         """Time has passed."""

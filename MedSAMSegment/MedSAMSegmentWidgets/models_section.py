@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import ModelDescription, load_descriptions
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.inference_worker import Job
-from MedSAMSegmentSlicer.status_text import error_text
+from MedSAMSegmentSlicer.status_text import logged_error_text
 from MedSAMSegmentWidgets.application_settings import default_choice, set_default_choice
 from MedSAMSegmentWidgets.connections import Connections
 from MedSAMSegmentWidgets.text_table import fill_table, set_up_table
@@ -176,9 +175,7 @@ class ModelsSection:
             self._after()
 
         def failed(error: Exception) -> None:
-            if not isinstance(error, MedSAMSegmentError):
-                logging.getLogger(__name__).error("MedSAMSegment models", exc_info=error)
-            self._end(error_text(error))
+            self._end(logged_error_text(error, "models"))
             self._after()
 
         self._engine.transfer(JOB, work, done, failed, self._progress)

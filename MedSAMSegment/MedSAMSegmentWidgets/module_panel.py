@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
 from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult, browser_of
 from MedSAMSegmentSlicer.sequence_job import start_sequence_job
-from MedSAMSegmentSlicer.status_text import error_text, weights_are_missing, what_is_missing
+from MedSAMSegmentSlicer.status_text import logged_error_text, weights_are_missing, what_is_missing
 from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
 from MedSAMSegmentWidgets.connections import Connections
@@ -220,9 +219,7 @@ class ModulePanel:
         return " " + advice.format(names=", ".join(empty))
 
     def _failed(self, error: Exception) -> None:
-        if not isinstance(error, MedSAMSegmentError):
-            logging.getLogger(__name__).error("MedSAMSegment module", exc_info=error)
-        self._end(error_text(error))
+        self._end(logged_error_text(error, "module"))
 
     def _is_busy(self) -> bool:
         return self._engine.has(JOB) or self._engine.has(MODELS_JOB)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from MedSAMSegmentLib.errors import CancelledError, DeviceError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import DeviceError
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.inference.embedding_cache import EmbeddingCache, EmbeddingKey
 from MedSAMSegmentLib.inference.mask_options import MaskOptions, mask_from_logits
@@ -91,8 +92,7 @@ class Segmenter:
         todo = list({key: image for key, image in zip(keys, images, strict=True) if key not in found}.items())
         batch_size = self.model.batch_size if todo else 1
         for start in range(0, len(todo), batch_size):
-            if cancelled is not None and cancelled():
-                raise CancelledError("Cancelled. Nothing was written.")
+            stop_if(cancelled)
             batch = todo[start : start + batch_size]
             embeddings = self._encode([image.pixels_u8 for _, image in batch], cancelled)
             for (key, _), embedding in zip(batch, embeddings, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.cancellation import stop_if
 
 
 class Interruption:
@@ -35,5 +35,4 @@ class Interruption:
             self._cancelled = None
 
     def _ask(self, _block: nn.Module, _arguments: Any) -> None:
-        if self._cancelled is not None and self._cancelled():
-            raise CancelledError("Cancelled. Nothing was written.")
+        stop_if(self._cancelled)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from MedSAMSegmentLib.errors import CancelledError
+from MedSAMSegmentLib.cancellation import stop_if
 from MedSAMSegmentLib.geometry.volume import Volume
 from MedSAMSegmentLib.inference.segmenter import Segmenter
 from MedSAMSegmentLib.intensity.window import Window
@@ -89,8 +89,7 @@ def gather_evidence(
     encode_seconds = decode_seconds = 0.0
     at_once = segmenter.model.batch_size
     for start in range(0, count, at_once):
-        if cancelled is not None and cancelled():
-            raise CancelledError("Cancelled. Nothing was written.")
+        stop_if(cancelled)
         batch = range(start, min(start + at_once, count))
         began = time.perf_counter()
         fields = [FieldOfView.around(region.largest_box, view.factor, region.plane(0)) for view in views]

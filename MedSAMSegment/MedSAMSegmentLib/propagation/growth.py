@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from MedSAMSegmentLib.errors import CancelledError, InvalidOptionError, InvalidPromptError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.block_resampling import block_on_grid
 from MedSAMSegmentLib.geometry.box_around import box_around_mask
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
@@ -116,8 +117,7 @@ def grow(
         for layer in range(start + step, start + step * (wanted + 1), step):
             if not 0 <= layer < len(stack):
                 break
-            if cancelled is not None and cancelled():
-                raise CancelledError("Cancelled. Nothing was written.")
+            stop_if(cancelled)
             answer = _ask(volume, stack, layer, before, window, segmenter, options)
             if answer is None:
                 break

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from MedSAMSegmentLib.errors import CancelledError, InvalidOptionError, InvalidPromptError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.slice_stack import SliceStack, orientation_named
 from MedSAMSegmentLib.geometry.volume import MaskBlock, Volume
@@ -228,8 +229,7 @@ class _Work:
             encode_seconds=chosen.encode_seconds + sum(each.encode_seconds for each in (evidence, *across)),
             decode_seconds=chosen.decode_seconds + sum(each.decode_seconds for each in (evidence, *across)),
         )
-        if self.cancelled is not None and self.cancelled():
-            raise CancelledError("Cancelled. Nothing was written.")
+        stop_if(self.cancelled)
         logits = fuse(evidence, [view.weight for view in chosen.views], self.volume, region, expected, across)
         masks = logits > self.options.logit_threshold
         is_key = np.array([layer in keys for layer in region.layers])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -217,14 +217,17 @@ def _write(
                 _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
                 for roi, structure in zip(rois, structures, strict=True)
             ]
-        # Only now: a later segment may have taken from an earlier one what it overwrites.
-        reports = [replace(report, held=segment_block(segmentation, report.segment_id)) for report in written]
-        for before, report in zip(written, reports, strict=True):
-            if report.voxels < before.voxels:
+        reports = []
+        for (segment_id, added, seconds), structure in zip(written, structures, strict=True):
+            name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
+            # Only now: a later segment may have taken from an earlier one what it overwrites.
+            report = RoiReport(segment_id, name, structure, segment_block(segmentation, segment_id), seconds)
+            if report.voxels < added:
                 note(
-                    f"{report.name}: a later ROI's segment lies on it and has taken {before.voxels - report.voxels} of "
-                    f"its {before.voxels} voxels. Use --overwrite none to keep both."
+                    f"{name}: a later ROI's segment lies on it and has taken {added - report.voxels} of its {added} "
+                    "voxels. Use --overwrite none to keep both."
                 )
+            reports.append(report)
         wanted = {"output": job.output, "preview": job.preview, "table": job.table}
         outputs = {option: path for option, path in wanted.items() if path is not None}
         with written_whole(*outputs.values()) as temporary:
@@ -269,10 +272,11 @@ def _write_one(
     model: SegmentationModel,
     load_seconds: float,
     job: SegmentJob,
-) -> RoiReport:
+) -> tuple[str, int, dict[str, float]]:
+    """The segment's id, how many voxels it has got, and seconds per stage."""
     before = time.perf_counter()
     segment_id = writer.add_segment(roi.name, roi.color)
-    writer.write([SegmentEdit(segment_id, structure.block)])
+    (result,) = writer.write([SegmentEdit(segment_id, structure.block)])
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     tag_segment(segment, provenance_of(model.identity, roi.box, structure, job.slices))
     seconds = {
@@ -281,4 +285,4 @@ def _write_one(
         "decode": structure.decode_seconds,
         "write": time.perf_counter() - before,
     }
-    return RoiReport(segment_id, segment.GetName(), structure, segment_block(segmentation, segment_id), seconds)
+    return segment_id, result.added, seconds

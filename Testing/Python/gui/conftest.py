@@ -248,3 +248,9 @@ def widget(workplace: Workplace) -> Iterator[Any]:
     made.enter()
     yield made
     made.cleanup()
+
+
+@pytest.fixture
+def roi(workplace: Workplace) -> Any:
+    """An ROI around the bright brick, with room on every side."""
+    return workplace.add_roi("Brick", workplace.ras(44.5, 29.5, 3.5), (36.0, 26.0, 16.0))

@@ -7,18 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.command_line import USUAL, files
-from support.files import roi_markup, write_rois
+from support.files import PLANE_MARKUP, roi_markup, write_rois
 from support.threshold_model import ThresholdModel
-
-PLANE = {
-    "type": "Plane",
-    "coordinateSystem": "RAS",
-    "planeType": "pointNormal",
-    "sizeMode": "auto",
-    "center": [-4.0, 6.0, 19.0],
-    "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
-    "controlPoints": [{"id": "1", "position": [-4.0, 6.0, 19.0], "positionStatus": "defined"}],
-}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +53,7 @@ def test_wrong_input_is_answered_with_exit_code_2_its_value_and_nothing_written(
 ):
     write_rois(case_folder / "outside.mrk.json", roi_markup(center_lps=(900.0, 900.0, 900.0)))
     write_rois(case_folder / "flat.mrk.json", roi_markup(size=(10.0, 0.0, 10.0)))
-    write_rois(case_folder / "elsewhere.mrk.json", {**PLANE, "coordinateSystem": "XYZ"})
+    write_rois(case_folder / "elsewhere.mrk.json", {**PLANE_MARKUP, "coordinateSystem": "XYZ"})
     (case_folder / "empty.mrk.json").write_text('{"markups": []}')
     (case_folder / "broken.mrk.json").write_text('{"markups": [')
     (case_folder / "text.nrrd").write_text("not an image")

@@ -17,6 +17,7 @@ from MedSAMSegmentLib.models.load import load_model
 from MedSAMSegmentSlicer.command_line import job as job_module
 from support.command_line import USUAL, files
 from support.files import (
+    PLANE_MARKUP,
     SPHERE_CENTER_LPS,
     SPHERE_RADIUS_MM,
     SPHERE_VOLUME_MM3,
@@ -94,21 +95,12 @@ def test_an_oblique_plane_through_the_centre_cuts_a_disc_one_voxel_thick(medsam_
 
 
 def test_a_plane_markup_is_a_plane(medsam_segment, case_folder):
-    plane = {
-        "type": "Plane",
-        "coordinateSystem": "RAS",
-        "planeType": "pointNormal",
-        "sizeMode": "auto",
-        "center": [-4.0, 6.0, 19.0],
-        "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
-        "controlPoints": [{"id": "1", "position": [-4.0, 6.0, 19.0], "positionStatus": "defined"}],
-    }
-    write_rois(case_folder / "plane.mrk.json", plane)
+    write_rois(case_folder / "plane.mrk.json", PLANE_MARKUP)
     options = ("--window", "50,100", "--json")
     oblique = json.loads(medsam_segment(*USUAL, "--plane", "plane.mrk.json", *options).out)["rois"][0]
     layer = json.loads(medsam_segment(*USUAL, "--plane", "0,0,1 0,0,19", *options).out)["rois"][0]
     assert oblique["voxels"] == layer["voxels"] > 0
-    write_rois(case_folder / "planes.mrk.json", plane, plane)
+    write_rois(case_folder / "planes.mrk.json", PLANE_MARKUP, PLANE_MARKUP)
     ambiguous = medsam_segment(*USUAL, "--plane", "planes.mrk.json", *options)
     assert ambiguous.code == 2
     assert "There are 2 planes in planes.mrk.json" in ambiguous.err

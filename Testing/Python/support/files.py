@@ -13,6 +13,17 @@ SPHERE_CENTER_LPS = (4.0, -6.0, 20.0)
 SPHERE_RADIUS_MM = 11.0
 SPHERE_VOLUME_MM3 = 4 / 3 * np.pi * SPHERE_RADIUS_MM**3
 
+PLANE_MARKUP = {
+    "type": "Plane",
+    "coordinateSystem": "RAS",
+    "planeType": "pointNormal",
+    "sizeMode": "auto",
+    "center": [-4.0, 6.0, 19.0],
+    "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+    "controlPoints": [{"id": "1", "position": [-4.0, 6.0, 19.0], "positionStatus": "defined"}],
+}
+"""Axial, through the middle of a layer of the sphere's image. Not to be changed."""
+
 
 def sphere_image(size: Sequence[int] = (40, 44, 24), spacing: Sequence[float] = (1.0, 1.0, 2.0)) -> sitk.Image:
     """A bright sphere (100) on dark ground (0), int16, placed so that the sphere lies well inside."""
