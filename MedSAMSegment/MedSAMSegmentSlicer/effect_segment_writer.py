@@ -7,6 +7,7 @@ from typing import Any
 
 from MedSAMSegmentLib.errors import SegmentWriteError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.new_segment import add_new_segment, unused_name
 from MedSAMSegmentSlicer.segment_writer import (
     EditMode,
     SegmentEdit,
@@ -59,15 +60,19 @@ class EffectSegmentWriter:
         Returns:
             Their ids, in the same order, all different: the second of a name gets a number behind it.
         """
-        segmentation = self._segmentation().GetSegmentation()
+        segmentation = self._segmentation()
         self._effect.saveStateForUndo()
         ids: list[str] = []
         for name, color in wanted:
-            unique, number = name, 1
-            while (segment_id := segmentation.GetSegmentIdBySegmentName(unique)) in ids:
-                unique, number = f"{name}_{number}", number + 1
-            ids.append(segment_id or segmentation.AddEmptySegment("", unique, color))
+            found = self._other_of_name(name, ids)
+            ids.append(found or add_new_segment(segmentation, name, color))
         return ids
+
+    def _other_of_name(self, name: str, taken: Sequence[str]) -> str:
+        """The first segment of a name, perhaps with a number behind, beside these; empty if there is none."""
+        known = self._segmentation().GetSegmentation()
+        names = [known.GetSegment(segment_id).GetName() for segment_id in taken]
+        return str(known.GetSegmentIdBySegmentName(unused_name(name, names)))
 
     def _segmentation(self) -> Any:
         parameters = self._effect.parameterSetNode()

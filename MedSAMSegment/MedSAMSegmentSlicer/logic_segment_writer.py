@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from MedSAMSegmentLib.errors import InvalidOptionError, SegmentWriteError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.new_segment import add_new_segment
 from MedSAMSegmentSlicer.segment_writer import (
     EditMode,
     SegmentEdit,
@@ -90,18 +91,8 @@ class LogicSegmentWriter:
         Raises:
             SegmentWriteError: the engine did not add it.
         """
-        segmentation = self._segmentation.GetSegmentation()
-        taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
-        unique, number = name, 1
-        while unique in taken:
-            unique, number = f"{name}_{number}", number + 1
-        segment_id = self.editor.AddEmptySegment(unique)
-        if not segment_id:
-            raise SegmentWriteError(f"The segment {unique!r} cannot be added to {self._segmentation.GetName()!r}.")
-        segment = segmentation.GetSegment(segment_id)
-        segment.SetName(unique)
-        segment.SetColor(*color)
-        return segment_id
+        # The frames of a sequence know each other's segments by their ids.
+        return add_new_segment(self._segmentation, name, color, segment_id=name)
 
     def write(self, edits: Sequence[SegmentEdit]) -> list[WriteResult]:
         """See `SegmentWriter.write`."""
