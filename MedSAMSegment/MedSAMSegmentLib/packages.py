@@ -11,12 +11,16 @@ from MedSAMSegmentLib.errors import MissingPackageError
 from MedSAMSegmentLib.torch_libraries import load_beside_other_threads
 
 REQUIREMENTS = {
-    "torch": "torch>=2.4",
+    "torch": "torch>=2.10",
     "transformers": "transformers>=5.0",
     "huggingface_hub": "huggingface_hub>=1.1",
     "safetensors": "safetensors>=0.4.5",
 }
-"""What is asked of each package that inference needs, as pip writes it."""
+"""What is installed of each package that inference needs, as pip writes it."""
+
+_RUNS_WITH = REQUIREMENTS | {"torch": "torch>=2.4"}
+"""What inference runs with. An older torch that is there already, in Slicer for another extension, is enough for
+weights that cannot run code, see `reads_pickles_safely`."""
 
 LITE_MEDSAM_NEEDS = ("torch",)
 """The packages of these that LiteMedSAM does with; all other models need all of them."""
@@ -31,10 +35,22 @@ def installed_version(name: str) -> str | None:
 
 
 def is_recent_enough(name: str, version: str) -> bool:
-    """Whether a version of a package is at least the one that `REQUIREMENTS` asks for."""
-    _, least = REQUIREMENTS[name].split(">=")
+    """Whether inference runs with this version of a package of `REQUIREMENTS`."""
+    return _is_at_least(version, _RUNS_WITH[name])
+
+
+def reads_pickles_safely(torch_version: str) -> bool:
+    """Whether ``torch.load(weights_only=True)`` of a torch version keeps what it promises about files of others.
+
+    Up to 2.5.1 a TorchScript archive runs its code (CVE-2025-32434); before 2.10 a crafted pickle writes where it
+    should not in memory (CVE-2026-24747).
+    """
+    return _is_at_least(torch_version, REQUIREMENTS["torch"])
+
+
+def _is_at_least(version: str, requirement: str) -> bool:
     found = _numbers(version)
-    return not found or found >= _numbers(least)
+    return not found or found >= _numbers(requirement.split(">=")[1])
 
 
 def _numbers(version: str) -> list[int]:
@@ -52,7 +68,7 @@ def require(name: str) -> ModuleType:
     version = installed_version(package)
     if version is not None and not is_recent_enough(package, version):
         raise MissingPackageError(
-            f"The Python package {package!r} is too old: {version} is installed, and {REQUIREMENTS[package]} is "
+            f"The Python package {package!r} is too old: {version} is installed, and {_RUNS_WITH[package]} is "
             f"needed. {_how_to_install(package)}"
         )
     try:

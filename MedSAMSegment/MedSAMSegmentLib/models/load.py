@@ -12,6 +12,7 @@ from MedSAMSegmentLib.models.description import (
     ModelDescription,
     ModelIdentity,
     PreprocessingName,
+    WheelSource,
     default_model_id,
     describe,
     load_descriptions,
@@ -79,7 +80,9 @@ def _load_described(model: ModelDescription, device: str, precision: str) -> Seg
         from MedSAMSegmentLib.models.checkpoint_file import read_tensors
         from MedSAMSegmentLib.models.lite_medsam import LiteMedSam
 
-        return LiteMedSam.from_state_dict(read_tensors(weights.path), identity, device, precision)
+        published = model.source.sha256 if isinstance(model.source, WheelSource) else None
+        tensors = read_tensors(weights.path, published_sha256=published)
+        return LiteMedSam.from_state_dict(tensors, identity, device, precision)
     return _sam(sam_model_from_folder(weights.path.parent), identity, device, precision)
 
 

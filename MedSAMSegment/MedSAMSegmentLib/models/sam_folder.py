@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from MedSAMSegmentLib.errors import WeightsError
+from MedSAMSegmentLib.models.sam_configuration import read_configuration
 from MedSAMSegmentLib.packages import require
 
 if TYPE_CHECKING:
@@ -17,6 +14,8 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+_POSITIONS = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
+"""One tensor under two names, of which files in this format hold one."""
 _PICKLED = ("pytorch_model.bin", "model.bin")
 
 
@@ -34,18 +33,7 @@ def check_sam_folder(folder: Path) -> None:
             f"The folder {folder} has no {' and no '.join(missing)}.{why} Give a folder of a SAM in Hugging Face "
             "format, with both."
         )
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        model_type = config["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{folder / CONFIG} is not the configuration of a model ({error!r}). Copy or download the folder again."
-        ) from error
-    if model_type != "sam":
-        raise WeightsError(
-            f"{folder} holds a model of type {model_type!r}, and only 'sam' is known here. Give a folder of SAM or "
-            "MedSAM in Hugging Face format."
-        )
+    read_configuration(folder / CONFIG)
 
 
 def sam_model_from_folder(folder: Path) -> SamModel:
@@ -56,44 +44,34 @@ def sam_model_from_folder(folder: Path) -> SamModel:
         MissingPackageError: transformers is not installed.
     """
     check_sam_folder(folder)
+    config = read_configuration(folder / CONFIG)
     transformers = require("transformers")
     torch = require("torch")
+    from MedSAMSegmentLib.models.checkpoint_file import read_tensors
+
+    tensors = read_tensors(folder / WEIGHTS, pickles=False)
+    for name, same in (_POSITIONS, _POSITIONS[::-1]):
+        if name in tensors:
+            tensors.setdefault(same, tensors[name])
     try:
-        with _quiet(transformers.logging):
-            model, loading = transformers.SamModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                # Told by name below, rather than in a report on the console.
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    # What transformers raises for a damaged file or an odd configuration differs between its versions.
+        # Without memory of its own until the file's tensors take their places.
+        with torch.device("meta"):
+            model = transformers.SamModel(transformers.SamConfig(**config))
+    # What transformers raises for an odd configuration differs between its versions.
     except Exception as error:
-        first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise WeightsError(
-            f"{folder} is not a readable SAM in Hugging Face format ({first_line}). Copy or download it again."
+            f"{folder / CONFIG} does not describe a SAM ({_first_line(error)}). Copy or download the folder again."
         ) from error
-    # In the place of these transformers puts random numbers, and goes on.
-    random = {*loading["missing_keys"], *(name for name, *_ in loading["mismatched_keys"])}
-    if random:
+    wanted = {name: value.shape for name, value in model.state_dict().items()}
+    wrong = [name for name, shape in wanted.items() if name not in tensors or tensors[name].shape != shape]
+    if wrong:
         raise WeightsError(
-            f"{folder} is not a whole SAM: {', '.join(sorted(random)[:3])} is missing or of another shape than "
+            f"{folder} is not a whole SAM: {', '.join(sorted(wrong)[:3])} is missing or of another shape than "
             f"{CONFIG} says. Copy or download it again."
         )
+    model.load_state_dict({name: tensors[name].float() for name in wanted}, strict=True, assign=True)
     return model.eval().requires_grad_(False)
 
 
-@contextmanager
-def _quiet(logging: ModuleType) -> Iterator[None]:
-    """Without transformers' warnings and progress bar."""
-    verbosity, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if has_bar:
-            logging.enable_progress_bar()
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

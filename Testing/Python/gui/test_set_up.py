@@ -139,7 +139,7 @@ def test_torch_is_asked_of_the_pytorch_extension_with_consent(widget, computer, 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
     widget.panel.refresh()
     text = _install(widget)
-    assert calls == [(True, ">=2.4")]
+    assert calls == [(True, ">=2.10")]
     if is_installed:
         assert "Everything is installed" in text
     else:

@@ -238,11 +238,96 @@ def test_a_folder_whose_weights_are_incomplete_is_refused_rather_than_filled_wit
         load_model(sam_folder, device="cpu")
 
 
+@pytest.mark.parametrize("section", [None, "vision_config", "prompt_encoder_config", "mask_decoder_config"])
+def test_what_a_configuration_says_besides_numbers_reaches_nobody(
+    sam_folder: Path, section: str | None, no_network: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To transformers these names mean kernels to fetch from the hub and classes to import."""
+    import transformers
+
+    before = load_model(sam_folder, "cpu", "float32")
+    config = json.loads((sam_folder / "config.json").read_text())
+    (config if section is None else config[section]).update(
+        {
+            "attn_implementation": "someone/kernels",
+            "_attn_implementation": "someone/kernels",
+            "_attn_implementation_internal": "someone/kernels:main",
+            "_experts_implementation_internal": "someone/kernels",
+            "auto_map": {"AutoModel": "someone/code--modeling.Model"},
+            "trust_remote_code": True,
+            "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True},
+            "torch_dtype": "int8",
+            "dtype": "nonsense",
+        }
+    )
+    (sam_folder / "config.json").write_text(json.dumps(config))
+    seen: list[dict] = []
+    original = transformers.SamConfig
+
+    def recorded(**sections: dict) -> object:
+        seen.append(sections)
+        return original(**sections)
+
+    monkeypatch.setattr(transformers, "SamConfig", recorded)
+    after = load_model(sam_folder, "cpu", "float32")
+    assert "someone" not in json.dumps(seen)
+    assert all(type(value) in (int, float, bool, str, list) for part in seen[0].values() for value in part.values())
+    answers = [each.decode(each.encode([image()])[0], [BOX]).logits for each in (before, after)]
+    np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("vision_config", "num_hidden_layers", 10**7),
+        ("vision_config", "num_hidden_layers", -1),
+        ("vision_config", "num_hidden_layers", True),
+        ("vision_config", "hidden_size", 10**9),
+        ("vision_config", "hidden_size", "32"),
+        ("vision_config", "hidden_size", 32.5),
+        ("vision_config", "image_size", 10**6),
+        ("vision_config", "image_size", [128, 128]),
+        ("vision_config", "patch_size", 0),
+        ("vision_config", "num_attention_heads", 0),
+        ("vision_config", "mlp_dim", 10**12),
+        ("vision_config", "mlp_ratio", float("nan")),
+        ("vision_config", "mlp_ratio", float("inf")),
+        ("vision_config", "hidden_act", "someone/activation"),
+        ("vision_config", "global_attn_indexes", [0] * 1000),
+        ("prompt_encoder_config", "num_point_embeddings", 10**9),
+        ("mask_decoder_config", "num_hidden_layers", 10**7),
+        ("mask_decoder_config", "num_multimask_outputs", 10**6),
+        ("mask_decoder_config", "attention_downsample_rate", 0),
+    ],
+)
+def test_a_configuration_with_a_number_that_no_sam_has_is_refused_by_name(
+    sam_folder: Path, section: str, name: str, value: object
+) -> None:
+    config = json.loads((sam_folder / "config.json").read_text())
+    config[section][name] = value
+    (sam_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=rf"(?s){name}.*{section}: no SAM is like that"):
+        load_model(sam_folder, device="cpu")
+
+
+@pytest.mark.parametrize("contents", ['{"model_type": "sam", "vision_config": [1]}', "[" * 100_000, " " * 2**21 + "{}"])
+def test_a_configuration_that_is_nested_or_large_without_reason_is_refused(sam_folder: Path, contents: str) -> None:
+    (sam_folder / "config.json").write_text(contents)
+    with pytest.raises(WeightsError, match=r"config\.json (has no section|is not the configuration)"):
+        load_model(sam_folder, device="cpu")
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_not_read_from_a_folder(sam_folder: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, sam_folder / "model.safetensors")
+    with pytest.raises(WeightsError, match="is a pickle"):
+        load_model(sam_folder, device="cpu")
+
+
 @pytest.mark.parametrize("kept", [0, 100, 10_000])
 def test_a_folder_with_truncated_weights_is_refused(sam_folder: Path, kept: int) -> None:
     weights = sam_folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
-    with pytest.raises(WeightsError, match="not a readable SAM"):
+    with pytest.raises(WeightsError, match=r"is empty|damaged or not complete"):
         load_model(sam_folder, device="cpu")
 
 

@@ -11,7 +11,7 @@ import pytest
 import MedSAMSegmentLib
 from MedSAMSegmentLib import packages
 from MedSAMSegmentLib.errors import MissingPackageError
-from MedSAMSegmentLib.packages import REQUIREMENTS, is_recent_enough, require
+from MedSAMSegmentLib.packages import REQUIREMENTS, is_recent_enough, reads_pickles_safely, require
 from MedSAMSegmentLib.resources import resource_path
 
 LIBRARY_PARENT = Path(MedSAMSegmentLib.__file__).resolve().parents[1]
@@ -56,6 +56,23 @@ def test_a_package_that_is_too_old_is_an_error_with_both_versions(monkeypatch: p
 )
 def test_versions_are_compared_as_numbers(name: str, version: str, is_enough: bool) -> None:
     assert is_recent_enough(name, version) is is_enough
+
+
+@pytest.mark.parametrize(
+    ("version", "is_safe"),
+    [("2.4.0", False), ("2.5.1+cu121", False), ("2.9.1", False), ("2.10.0", True), ("2.13.0+cpu", True)],
+)
+def test_pickles_are_safe_to_read_from_the_version_on_that_mends_the_last_known_hole(
+    version: str, is_safe: bool
+) -> None:
+    """CVE-2025-32434 is mended in 2.6, CVE-2026-24747 (GHSA-63cw-57p8-fm3p) in 2.10."""
+    assert reads_pickles_safely(version) is is_safe
+
+
+def test_what_is_installed_reads_pickles_safely() -> None:
+    project = (LIBRARY_PARENT.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert REQUIREMENTS["torch"] == "torch>=2.10"
+    assert '"torch>=2.10"' in project
 
 
 def test_a_package_whose_libraries_do_not_load_is_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
