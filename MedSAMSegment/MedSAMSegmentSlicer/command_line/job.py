@@ -28,7 +28,9 @@ from MedSAMSegmentLib.propagation.results import Structure
 from MedSAMSegmentLib.propagation.single_plane import segment_on_plane
 from MedSAMSegmentLib.propagation.structure import segment_structure
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
+from MedSAMSegmentSlicer.command_line.console import shown
 from MedSAMSegmentSlicer.command_line.contact_sheet import MAX_TILES, pick_tiles, save_contact_sheet
+from MedSAMSegmentSlicer.command_line.path_checks import check_cache_folder, check_input, check_name
 from MedSAMSegmentSlicer.command_line.preview import structure_tiles
 from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
 from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
@@ -41,6 +43,7 @@ from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, read_segmentation, write_segmentation
+from MedSAMSegmentSlicer.temporary_folders import remove_leftovers
 from MedSAMSegmentSlicer.volume_files import read_volume
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
 
@@ -76,13 +79,14 @@ class SegmentJob:
     table: Path | None = None
 
 
-def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> JobReport:
+def run(job: SegmentJob, progress: Progress, note: Callable[[str], None], written: list[Path]) -> JobReport:
     """Do the job; the files are there when it returns, and none of them if it raises.
 
     Args:
         job: what to do.
         progress: told the share that is done, and what is going on.
         note: told what the user should know: the window that was used, what was left out.
+        written: gets the files, all at once, when they are in place: an interruption can come after that.
 
     Raises:
         MedSAMSegmentError: the input, the options or the output are not right.
@@ -100,20 +104,26 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None]) -> Job
 
     structures = _segment(job, slices, named_plane, volume, rois, model, progress, note)
     progress(_SHARE_AFTER, "Writing")
-    reports = _write(job, volume, rois, structures, model, load_seconds, note)
+    reports = _write(job, volume, rois, structures, model, load_seconds, note, written)
     return JobReport(tuple(reports), model.identity, model.device, model.precision, time.perf_counter() - start)
 
 
 def _check(job: SegmentJob) -> tuple[float, ...] | str:
     """Refuse what is wrong before anything is read; the slices that were asked for."""
     inputs = (job.volume, *job.rois, *(() if job.segmentation is None else (job.segmentation,)))
+    for path in inputs:
+        check_input(path)
+    for path in (job.output, job.preview, job.table):
+        if path is not None:
+            check_name(path)
+            remove_leftovers(path.parent)
     check_output(job.output, OUTPUT_SUFFIXES, inputs)
     if job.preview is not None:
         check_output(job.preview, PREVIEW_SUFFIXES, inputs)
     if job.table is not None:
         check_output(job.table, (TABLE_SUFFIX,), inputs)
     if job.embedding_cache is not None:
-        _check_cache_folder(job.embedding_cache, inputs)
+        check_cache_folder(job.embedding_cache, inputs)
     check_rule(job.window)
     check_thickness(job.thickness)
     if job.level not in LEVELS:
@@ -131,18 +141,6 @@ def _check(job: SegmentJob) -> tuple[float, ...] | str:
         raise InvalidOptionError(
             f"There is no choice of slices {job.slices!r}. Use all, center, or positions in mm such as -12.5,0,12.5."
         ) from None
-
-
-def _check_cache_folder(folder: Path, inputs: tuple[Path, ...]) -> None:
-    """Refuse a folder for embeddings where the patient's files are: they are copied, sent and archived together."""
-    cache = folder.resolve()
-    for path in inputs:
-        place = path.resolve() if path.is_dir() else path.resolve().parent
-        if place in (cache, *cache.parents):
-            raise InvalidOptionError(
-                f"The folder {folder} for embeddings lies where {path.name} does, among the patient's files. Choose "
-                "another one."
-            )
 
 
 def _segment(
@@ -185,17 +183,18 @@ def _segment(
                 cache=cache,
                 progress=advance,
             )
+        name = shown(roi.name)  # on one line of the terminal, whatever is in it
         note(
-            f"{roi.name}: {len(structure.slices)} {structure.orientation} slices, level {structure.level}, window "
+            f"{name}: {len(structure.slices)} {structure.orientation} slices, level {structure.level}, window "
             f"{describe_window(structure.window)}"
         )
         if structure.block is None:
-            note(f"{roi.name}: the model found nothing in this ROI; its segment is empty.")
+            note(f"{name}: the model found nothing in this ROI; its segment is empty.")
         if structure.touches_roi_border:
-            note(f"{roi.name}: the structure is cut off by the ROI's border. Make the ROI larger if it goes on there.")
+            note(f"{name}: the structure is cut off by the ROI's border. Make the ROI larger if it goes on there.")
         if structure.doubtful_slices:
             positions = ", ".join(f"{result.position_mm:.1f}" for result in structure.doubtful_slices)
-            note(f"{roi.name}: look at the slices at {positions} mm, of which the model is not sure.")
+            note(f"{name}: look at the slices at {positions} mm, of which the model is not sure.")
         structures.append(structure)
     return structures
 
@@ -208,29 +207,30 @@ def _write(
     model: SegmentationModel,
     load_seconds: float,
     note: Callable[[str], None],
+    written: list[Path],
 ) -> list[RoiReport]:
     with headless_scene() as scene:
         volume_node = add_volume_node(scene.mrml, volume, job.volume.name)
         segmentation = _segmentation(scene.mrml, job, volume_node)
         with logic_segment_writer(scene.mrml, segmentation, volume_node, overwrite=job.overwrite) as writer:
-            written = [
+            segments = [
                 _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
                 for roi, structure in zip(rois, structures, strict=True)
             ]
         reports = []
-        for (segment_id, added, seconds), structure in zip(written, structures, strict=True):
+        for (segment_id, added, seconds), structure in zip(segments, structures, strict=True):
             name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
             # Only now: a later segment may have taken from an earlier one what it overwrites.
             report = RoiReport(segment_id, name, structure, segment_block(segmentation, segment_id), seconds)
             if report.voxels < added:
                 note(
-                    f"{name}: a later ROI's segment lies on it and has taken {added - report.voxels} of its {added} "
-                    "voxels. Use --overwrite none to keep both."
+                    f"{shown(name)}: a later ROI's segment lies on it and has taken {added - report.voxels} of its "
+                    f"{added} voxels. Use --overwrite none to keep both."
                 )
             reports.append(report)
         wanted = {"output": job.output, "preview": job.preview, "table": job.table}
         outputs = {option: path for option, path in wanted.items() if path is not None}
-        with written_whole(*outputs.values()) as temporary:
+        with written_whole(*outputs.values(), done=lambda: written.extend(outputs.values())) as temporary:
             paths = dict(zip(outputs, temporary, strict=True))
             write_segmentation(segmentation, paths["output"])
             if "table" in paths:

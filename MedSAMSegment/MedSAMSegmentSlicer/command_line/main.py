@@ -1,46 +1,30 @@
-"""``medsam-segment``: the command line."""
+"""``medsam-segment``: the entry point. What takes long to import is imported when an interruption is handled."""
 
 from __future__ import annotations
 
-import typer
+import os
+import sys
 
-from MedSAMSegmentLib import __version__
-from MedSAMSegmentSlicer.command_line.answers import answered
-from MedSAMSegmentSlicer.command_line.info import info
-from MedSAMSegmentSlicer.command_line.models import models_app
-from MedSAMSegmentSlicer.command_line.segment import segment
-
-app = typer.Typer(
-    name="medsam-segment",
-    help="Segment medical images with SAM and MedSAM from ROI markups, on 3D Slicer's own core libraries.",
-    no_args_is_help=True,
-    # Its tracebacks print local variables, and those can hold a patient's data.
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("segment")(answered(segment))
-app.add_typer(models_app, name="models")
-app.command("info")(answered(info))
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"medsam-segment {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and leave.", callback=_print_version, is_eager=True
-    ),
-) -> None:
-    pass
+from MedSAMSegmentSlicer.command_line.interruptions import ending_at_once
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """Run the command that the arguments name, and leave with its exit code."""
+    with ending_at_once():
+        _open_what_is_closed()
+        from MedSAMSegmentSlicer.command_line.answers import left_with
+        from MedSAMSegmentSlicer.command_line.app import app
+
+        sys.exit(left_with(app))
+
+
+def _open_what_is_closed() -> None:
+    """Without a standard stream, the next file that is opened would take its place, and be written to as such."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
 
 
 if __name__ == "__main__":

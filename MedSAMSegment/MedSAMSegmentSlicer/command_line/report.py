@@ -9,6 +9,7 @@ from MedSAMSegmentLib import __version__
 from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentLib.propagation.results import Structure
+from MedSAMSegmentSlicer.command_line.console import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,12 +78,13 @@ class JobReport:
     def table(self) -> Table:
         """What a person reads."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("Segment", "mL", "slices", "to look at", "confidence")
         for roi in self.rois:
             structure = roi.structure
             table.add_row(
-                roi.name,
+                Text(shown(roi.name)),
                 f"{roi.volume_mm3 / 1000:.2f}",
                 str(len(structure.slices)),
                 str(len(structure.doubtful_slices)),

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from MedSAMSegmentSlicer.command_line.console import log, progress_bar, stdout_for_the_result_only
+from MedSAMSegmentLib.errors import InvalidOutputError
+from MedSAMSegmentSlicer.command_line.console import (
+    library_output_apart,
+    log,
+    print_result,
+    progress_bar,
+    say,
+    shown,
+)
+from MedSAMSegmentSlicer.command_line.interruptions import Interrupted, stop_if_interrupted
 
 
 class Device(str, Enum):
@@ -124,9 +136,15 @@ def segment(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the results on stdout.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Also show what libraries print, and where a defect was met.")
+    ] = False,
 ) -> None:
     """Segment what the ROIs surround: one segment an ROI, named and coloured after it."""
-    with stdout_for_the_result_only(), progress_bar() as bar:
+    if as_json:
+        print_result("", end="")  # closed or full is better known before the work
+    written: list[Path] = []
+    with _what_is_written_said(written), library_output_apart(shown_on_stderr=debug), progress_bar() as bar:
         from MedSAMSegmentLib.inference.mask_options import MaskOptions
         from MedSAMSegmentSlicer.command_line.job import SegmentJob, run
 
@@ -152,12 +170,34 @@ def segment(
             thickness=thickness,
             table=table,
         )
-        report = run(
-            job,
-            progress=lambda fraction, text: bar.update(task, completed=fraction, description=text),
-            note=lambda text: log.print(text, markup=False),
-        )
-    if as_json:
-        print(json.dumps(report.as_json(), indent=1, allow_nan=False))
-    else:
-        log.print(report.table())
+
+        def progress(fraction: float, text: str) -> None:
+            stop_if_interrupted()
+            bar.update(task, completed=fraction, description=shown(text))
+
+        report = run(job, progress, note=say, written=written)
+    with _what_is_written_said(written):
+        if as_json:
+            print_result(json.dumps(report.as_json(), indent=1, allow_nan=False))
+        else:
+            log.print(report.table())
+
+
+@contextmanager
+def _what_is_written_said(written: list[Path]) -> Iterator[None]:
+    """Add to an interruption, and to a failure after the work, what is on the disk."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        consequence = f"{_names(written)} had been written before." if written else "Nothing was written."
+        raise Interrupted(getattr(error, "number", signal.SIGINT), consequence) from None
+    except OSError as error:
+        if not written:
+            raise
+        raise InvalidOutputError(
+            f"{_names(written)} was written, but the result could not be printed: {error.strerror or error}."
+        ) from error
+
+
+def _names(paths: list[Path]) -> str:
+    return " and ".join(str(path) for path in paths)
