@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,14 @@ from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentSlicer.dicom_series import read_series
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
+from MedSAMSegmentSlicer.nifti_header import (
+    GZIP_MAGIC,
+    NiftiHeader,
+    open_unpacked,
+    read_nifti_header,
+    read_nifti_voxels,
+    same_place,
+)
 from MedSAMSegmentSlicer.sitk_errors import reason
 
 if TYPE_CHECKING:
@@ -23,14 +31,16 @@ VOLUME_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd", ".dcm")
 _CHUNK = 2**22
 
 
-def read_volume(path: Path, series_uid: str | None = None) -> Volume:
+def read_volume(path: Path, series_uid: str | None = None, note: Callable[[str], None] | None = None) -> Volume:
     """Read a volume from a file, or a DICOM series from a folder.
 
-    A 2D image becomes a volume of one slice. RGB is kept, an opacity channel dropped.
+    A 2D image becomes a volume of one slice. RGB is kept, an opacity channel dropped. A NIfTI file says twice where it
+    lies; where the two differ, the one counts that counts in 3D Slicer.
 
     Args:
         path: a file (`VOLUME_SUFFIXES`, or what else SimpleITK reads) or a folder.
         series_uid: which series of the folder; needed where there are several.
+        note: told what the user should know of the place of the image.
 
     Raises:
         InvalidImageError: missing, empty, damaged, not an image, not 2D or 3D, other components than grey or RGB, or no
@@ -43,8 +53,49 @@ def read_volume(path: Path, series_uid: str | None = None) -> Volume:
     else:
         if path.stat().st_size == 0:
             raise InvalidImageError(f"{path} is empty. Copy or export the volume again.")
+        header = read_nifti_header(path)
+        if header is not None:
+            return _read_nifti(path, header, note or (lambda text: None))
         image = _read_file(path)
     return _volume(image, path)
+
+
+def _read_nifti(path: Path, header: NiftiHeader, note: Callable[[str], None]) -> Volume:
+    """ITK reads NIfTI as 3D Slicer does; what ITK cannot read, or places without its third axis, is read here."""
+    _check_nifti_is_whole(path, header)
+    if header.version == 2 or len(header.shape_ijk) == 2:
+        form = header.ijk_to_ras
+        if header.forms_differ:
+            note(f"{path.name}: its qform and its sform put it in different places. Its sform is used.")
+        if len(header.shape_ijk) == 2 and abs(form[2, 3]) > 1e-3:
+            note(
+                f"{path.name} is a 2D image at S = {form[2, 3]:.1f} mm, where it is segmented. 3D Slicer shows "
+                "2D NIfTI files at S = 0: save it there as a 3D volume to draw an ROI on it."
+            )
+        return _checked_volume(read_nifti_voxels(header, path), form, path)
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    if packed and not path.name.lower().endswith(".gz"):
+        raise InvalidImageError(f"{path} is compressed, which its name does not say. Rename it to {path.name}.gz.")
+    if header.qform is None and header.sform is not None and _is_sheared(header.sform):
+        raise InvalidImageError(
+            f"{path} has a grid with axes that are not at right angles (such as of a tilted gantry), which 3D Slicer "
+            "does not read from NIfTI either. Resample it, or save it as NRRD."
+        )
+    volume = _volume(_read_file(path), path)
+    if header.forms_differ and header.qform is not None and header.sform is not None:
+        is_sform = same_place(volume.geometry.ijk_to_ras, header.sform, header.shape_ijk)
+        used, other = ("sform", "qform") if is_sform else ("qform", "sform")
+        note(
+            f"{path.name}: its qform and its sform put it in different places. Its {used} is used, as in 3D Slicer; "
+            f"other programs may use its {other}."
+        )
+    return volume
+
+
+def _is_sheared(ijk_to_ras: npt.NDArray[np.float64]) -> bool:
+    axes = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
+    return bool((np.abs(axes.T @ axes - np.eye(3)) > 1e-3).any())
 
 
 def _read_file(path: Path) -> sitk.Image:
@@ -58,8 +109,6 @@ def _read_file(path: Path) -> sitk.Image:
             f"{path} cannot be read as an image: it is damaged, or of another format ({reason(error)}). Use one of: "
             f"{', '.join(VOLUME_SUFFIXES)}, or a folder with a DICOM series."
         ) from error
-    if path.name.lower().endswith((".nii", ".nii.gz")) and image.HasMetaDataKey("vox_offset"):
-        _check_nifti_is_whole(path, image)
     return image
 
 
@@ -74,9 +123,12 @@ def _volume(image: sitk.Image, path: Path) -> Volume:
         raise InvalidImageError(
             f"{path} has {image.GetDimension()} dimensions {image.GetSize()}. Give a 3D volume: a single time point."
         )
-    components = image.GetNumberOfComponentsPerPixel()
     # A view of the image's memory would not keep it alive.
-    voxels = sitk.GetArrayFromImage(image)
+    return _checked_volume(sitk.GetArrayFromImage(image), _ijk_to_ras(image), path)
+
+
+def _checked_volume(voxels: npt.NDArray, ijk_to_ras: npt.NDArray[np.float64], path: Path) -> Volume:
+    components = voxels.shape[3] if voxels.ndim == 4 else 1
     if components == 4 and voxels.dtype == np.uint8:
         voxels = voxels[..., :3]
     elif components != 1 and not (components == 3 and voxels.dtype == np.uint8):
@@ -88,7 +140,7 @@ def _volume(image: sitk.Image, path: Path) -> Volume:
         raise InvalidImageError(f"{path} has complex voxels. Give their magnitude.")
     if voxels.size == 0 or (voxels.dtype.kind == "f" and not np.isfinite(voxels).any()):
         raise InvalidImageError(f"{path} has no voxel with a finite value. Export the volume again.")
-    return Volume(voxels, VolumeGeometry(voxels.shape[:3], _ijk_to_ras(image)))
+    return Volume(voxels, VolumeGeometry(voxels.shape[:3], ijk_to_ras))
 
 
 def _ijk_to_ras(image: sitk.Image) -> npt.NDArray[np.float64]:
@@ -98,21 +150,18 @@ def _ijk_to_ras(image: sitk.Image) -> npt.NDArray[np.float64]:
     return LPS_TO_RAS @ ijk_to_lps
 
 
-def _check_nifti_is_whole(path: Path, image: sitk.Image) -> None:
+def _check_nifti_is_whole(path: Path, header: NiftiHeader) -> None:
     """ITK's NIfTI reader fills up what a truncated file lacks, without a word.
 
     Raises:
         InvalidImageError: the file ends before its last voxel.
     """
-    voxels = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel()
-    needed = int(float(image.GetMetaData("vox_offset"))) + voxels * int(image.GetMetaData("bitpix")) // 8
-    if path.suffix == ".gz":
-        try:
-            with gzip.open(path) as file:
-                there = sum(len(chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-        except (EOFError, OSError, zlib.error):
-            there = 0
-    else:
-        there = path.stat().st_size
-    if there < needed:
+    there = 0
+    try:
+        with open_unpacked(path) as file:
+            while there <= header.size_bytes and (chunk := file.read(_CHUNK)):
+                there += len(chunk)
+    except (EOFError, OSError, zlib.error):
+        there = 0
+    if there < header.size_bytes:
         raise InvalidImageError(f"{path} is truncated: it ends before its last voxel. Copy or export the volume again.")

@@ -96,7 +96,7 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None], writte
     named_plane = parse_plane(job.plane) if job.plane not in ("auto", *ORIENTATIONS) else None
     rois = [roi for path in job.rois for roi in read_rois(path, job.thickness)]
     progress(0.02, "Reading the volume")
-    volume = read_volume(job.volume, job.series)
+    volume = read_volume(job.volume, job.series, note)
     progress(0.05, "Loading the model")
     before_loading = time.perf_counter()
     model = load_model(job.model, job.device, job.precision, preprocessing=job.preprocessing)
