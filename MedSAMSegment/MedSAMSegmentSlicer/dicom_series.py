@@ -1,106 +1,119 @@
-"""A DICOM series from a folder, and the ways in which one is not a volume."""
+"""A DICOM series from a folder or from one of its files, and the ways in which one is not a volume."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from MedSAMSegmentLib.errors import InvalidImageError
-from MedSAMSegmentSlicer.sitk_errors import reason
+from MedSAMSegmentSlicer.dicom_headers import DicomImage, is_dicom, read_header
+from MedSAMSegmentSlicer.dicom_volume import Note, read_images
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-_MODALITY, _DESCRIPTION, _POSITION = "0008|0060", "0008|103e", "0020|0032"
-
-_POSITION_TOLERANCE = 0.05
-"""Of the distance of neighbouring slices: positions are rounded when they are written."""
+_MAX_FILES = 200_000
+"""In a folder and those below it: more are no patient's disc."""
 
 
-def read_series(folder: Path, series_uid: str | None) -> sitk.Image:
+def read_series(folder: Path, series_uid: str | None, note: Note) -> sitk.Image:
     """Read the slices of a series, in the order of their positions.
 
+    Where the folder itself has no DICOM images, those below it count.
+
     Args:
-        folder: with the files, in any order and under any names.
+        folder: with the files, in any order and under any names, and with other files beside them.
         series_uid: which series; None where there is only one.
+        note: called with each line that the user should know.
 
     Raises:
         InvalidImageError: there is no series, there are several to choose from (the message lists them), a file is
-            damaged, a slice is missing, or the gantry was tilted.
+            damaged, or no regular grid describes the slices.
     """
-    import SimpleITK as sitk
+    series = _series_in(folder, series_uid)
+    if series_uid is None and len(series) > 1:
+        raise InvalidImageError(
+            f"There are {len(series)} series in {folder}. Choose one with --series:\n{_list(series)}"
+        )
+    uid = next(iter(series)) if series_uid is None else series_uid
+    if uid not in series:
+        raise InvalidImageError(f"There is no series {uid} in {folder}. Choose one with --series:\n{_list(series)}")
+    places = {image.path.parent for image in series[uid]}
+    if places != {folder}:
+        note(f"The DICOM series lies in {', '.join(sorted(str(place) for place in places))}.")
+    return read_images(series[uid], f"The series {uid}", note)
 
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    found = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if not found:
-        raise InvalidImageError(f"There is no DICOM series in the folder {folder}. Give the folder with its files.")
-    if series_uid is None and len(found) > 1:
-        raise InvalidImageError(
-            f"There are {len(found)} series in {folder}. Choose one with --series:\n" + _series_list(folder, found)
-        )
-    uid = found[0] if series_uid is None else series_uid
-    if uid not in found:
-        raise InvalidImageError(
-            f"There is no series {uid} in {folder}. Choose one with --series:\n" + _series_list(folder, found)
-        )
-    reader = sitk.ImageSeriesReader()
-    reader.MetaDataDictionaryArrayUpdateOn()
-    reader.SetFileNames(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid))
+
+def read_dicom_file(path: Path, series_uid: str | None, note: Note) -> sitk.Image:
+    """Read the volume that a DICOM file belongs to: its own frames, or the slices of its series beside it.
+
+    Args:
+        path: a file for which `is_dicom` holds.
+        series_uid: as given by the user; None if not.
+        note: called with each line that the user should know.
+
+    Raises:
+        InvalidImageError: the file has no image, is damaged, or no regular grid describes the slices.
+    """
+    image = read_header(path)
+    if image is None:
+        if path.name.upper().startswith("DICOMDIR"):
+            return read_series(path.parent, series_uid, note)
+        raise InvalidImageError(f"The DICOM file {path} has no image. Give the folder with the series' images.")
+    if series_uid is not None and series_uid != image.series_uid:
+        raise InvalidImageError(f"{path} belongs to the series {image.series_uid}, not to {series_uid}.")
+    if image.is_multi_frame or image.frames[0].position_lps is None:
+        return read_images([image], str(path), note)
+    whole = [other for other in _images([*path.parent.iterdir()]) if other.series_uid == image.series_uid]
+    if len(whole) < 2:
+        return read_images([image], str(path), note)
+    note(f"{path.name} is one of {len(whole)} files of its series in {path.parent}: all of them are read.")
     try:
-        image = reader.Execute()
-    except RuntimeError as error:
+        return read_images(whole, f"The series of {path.name}", note)
+    except InvalidImageError as error:
         raise InvalidImageError(
-            f"The series {uid} in {folder} cannot be read: a file is damaged, or they are not slices of one volume "
-            f"({reason(error)}). Export the series again."
+            f"{error} To segment the one slice {path.name} alone, copy it to a folder of its own."
         ) from error
-    _check_positions(_positions(reader, image), image, uid)
-    return image
 
 
-def _positions(reader: sitk.ImageSeriesReader, image: sitk.Image) -> npt.NDArray[np.float64]:
-    """(n, 3) LPS mm of the slices' first pixels, in the order of the slices; empty where the files do not say."""
-    count = image.GetSize()[2] if image.GetDimension() == 3 else 1
-    if count != len(reader.GetFileNames()) or not all(reader.HasMetaDataKey(n, _POSITION) for n in range(count)):
-        return np.empty((0, 3))
-    return np.array([[float(x) for x in reader.GetMetaData(n, _POSITION).split("\\")] for n in range(count)])
+def _series_in(folder: Path, wanted: str | None) -> dict[str, list[DicomImage]]:
+    """The series of a folder; of those below it where it has none, or not the wanted one.
 
-
-def _check_positions(positions: npt.NDArray[np.float64], image: sitk.Image, uid: str) -> None:
-    """ITK lays slices out evenly along their normal, wherever they were: a mask would then be in the wrong place."""
-    if len(positions) < 2:
-        return
-    steps = np.diff(positions, axis=0)
-    step = np.median(steps, axis=0)
-    distance = float(np.linalg.norm(step))
-    uneven = np.flatnonzero(np.linalg.norm(steps - step, axis=1) > _POSITION_TOLERANCE * distance)
-    if uneven.size or distance == 0.0:
-        first = int(uneven[0]) if uneven.size else 0
+    Raises:
+        InvalidImageError: there is none.
+    """
+    series = _by_uid(_images(sorted(folder.iterdir())))
+    if not series or (wanted is not None and wanted not in series):
+        paths = []
+        for path in folder.rglob("*"):
+            paths.append(path)
+            if len(paths) > _MAX_FILES:
+                raise InvalidImageError(f"{folder} has more than {_MAX_FILES:,} files. Give the folder of the series.")
+        series = _by_uid(_images(sorted(paths))) or series
+    if not series:
         raise InvalidImageError(
-            f"The slices of the series {uid} are not evenly spaced: between slice {first + 1} and {first + 2} are "
-            f"{np.linalg.norm(steps[first]):.2f} mm, elsewhere {distance:.2f} mm. A slice is missing or there twice: "
-            "export the series again, or load it in 3D Slicer (module DICOM), which can resample it."
+            f"There is no DICOM series in the folder {folder} or in those within it. Give the folder with its files."
         )
-    normal = np.array(image.GetDirection()).reshape(3, 3)[:, 2]
-    if abs(float(normal @ step)) < (1 - 1e-4) * distance:
-        raise InvalidImageError(
-            f"The series {uid} was taken with a tilted gantry. Load it in 3D Slicer (module DICOM, acquisition "
-            "geometry regularization) and save the volume."
-        )
+    return series
 
 
-def _series_list(folder: Path, uids: tuple[str, ...]) -> str:
+def _images(paths: list[Path]) -> list[DicomImage]:
+    headers = (read_header(path) for path in paths if path.is_file() and is_dicom(path))
+    return [image for image in headers if image is not None]
+
+
+def _by_uid(images: list[DicomImage]) -> dict[str, list[DicomImage]]:
+    series: dict[str, list[DicomImage]] = {}
+    for image in images:
+        series.setdefault(image.series_uid, []).append(image)
+    return series
+
+
+def _list(series: dict[str, list[DicomImage]]) -> str:
     """UID, number of files, modality and description of each: nothing that says who the patient is."""
-    import SimpleITK as sitk
-
     lines = []
-    for uid in uids:
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(files[0])
-        reader.ReadImageInformation()
-        tags = [reader.GetMetaData(tag).strip() for tag in (_MODALITY, _DESCRIPTION) if reader.HasMetaDataKey(tag)]
-        lines.append(f"  {uid}  {len(files)} files  {'  '.join(tags)}")
+    for uid, images in series.items():
+        tags = images[0].tags
+        words = [str(tags.get(name) or "").strip() for name in ("Modality", "SeriesDescription")]
+        lines.append(f"  {uid}  {len(images)} files  {'  '.join(word for word in words if word)}")
     return "\n".join(lines)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
-from MedSAMSegmentSlicer.dicom_series import read_series
+from MedSAMSegmentSlicer.dicom_headers import is_dicom
+from MedSAMSegmentSlicer.dicom_series import read_dicom_file, read_series
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
 from MedSAMSegmentSlicer.nifti_header import (
     GZIP_MAGIC,
@@ -32,7 +33,7 @@ _CHUNK = 2**22
 
 
 def read_volume(path: Path, series_uid: str | None = None, note: Callable[[str], None] | None = None) -> Volume:
-    """Read a volume from a file, or a DICOM series from a folder.
+    """Read a volume from a file, or a DICOM series from a folder or from one of its files.
 
     A 2D image becomes a volume of one slice. RGB is kept, an opacity channel dropped. A NIfTI file says twice where it
     lies; where the two differ, the one counts that counts in 3D Slicer.
@@ -40,7 +41,7 @@ def read_volume(path: Path, series_uid: str | None = None, note: Callable[[str],
     Args:
         path: a file (`VOLUME_SUFFIXES`, or what else SimpleITK reads) or a folder.
         series_uid: which series of the folder; needed where there are several.
-        note: told what the user should know of the place of the image.
+        note: called with each line that the user should know: what was chosen, what was left out.
 
     Raises:
         InvalidImageError: missing, empty, damaged, not an image, not 2D or 3D, other components than grey or RGB, or no
@@ -48,15 +49,16 @@ def read_volume(path: Path, series_uid: str | None = None, note: Callable[[str],
     """
     if not path.exists():
         raise InvalidImageError(f"There is no file or folder {path}. Check the path of the volume.")
+    say = note or (lambda text: None)
     if path.is_dir():
-        image = read_series(path, series_uid)
+        image = read_series(path, series_uid, say)
     else:
         if path.stat().st_size == 0:
             raise InvalidImageError(f"{path} is empty. Copy or export the volume again.")
         header = read_nifti_header(path)
         if header is not None:
-            return _read_nifti(path, header, note or (lambda text: None))
-        image = _read_file(path)
+            return _read_nifti(path, header, say)
+        image = read_dicom_file(path, series_uid, say) if is_dicom(path) else _read_file(path)
     return _volume(image, path)
 
 

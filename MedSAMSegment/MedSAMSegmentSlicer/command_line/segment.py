@@ -58,7 +58,7 @@ class Overwrite(str, Enum):
 
 def segment(
     volume: Annotated[
-        Path, typer.Argument(metavar="VOLUME", help="NRRD, NIfTI or MHA file, or a folder with a DICOM series.")
+        Path, typer.Argument(metavar="VOLUME", help="NRRD, NIfTI, MHA or DICOM file, or a folder with a DICOM series.")
     ],
     roi: Annotated[
         list[Path],

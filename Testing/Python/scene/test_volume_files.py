@@ -182,12 +182,6 @@ def test_a_series_with_a_missing_slice_is_refused_because_masks_would_be_misplac
         read_volume(tmp_path / "gap")
 
 
-def test_a_tilted_gantry_is_refused(tmp_path):
-    write_series(tmp_path / "tilted", [0.0, 2.0, 4.0, 6.0], tilt=0.2)
-    with pytest.raises(InvalidImageError, match="tilted"):
-        read_volume(tmp_path / "tilted")
-
-
 def test_a_folder_without_dicom_is_refused(tmp_path):
     with pytest.raises(InvalidImageError, match="no DICOM series"):
         read_volume(tmp_path)
