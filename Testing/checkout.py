@@ -1,6 +1,6 @@
-"""Set up a checkout and run its demo, tests, checks or benchmarks: plain Python, on every system.
+"""Set up a checkout and run its demo, tests, checks, benchmarks or attacks: plain Python, on every system.
 
-Usage: python3 Testing/checkout.py setup|demo|test|bench|check
+Usage: python3 Testing/checkout.py setup|demo|test|bench|check|attack|attack-short
 
 Everything goes into ``.venv`` in the checkout. What is already there and unchanged is not installed again.
 """
@@ -81,8 +81,24 @@ def bench() -> None:
     run(PYTHON, ROOT / "Testing" / "Benchmarks" / "run.py")
 
 
+def attack(*options: str) -> None:
+    run(PYTHON, ROOT / "Testing" / "Attacks" / "run.py", *options)
+
+
+def attack_short() -> None:
+    attack("--short")
+
+
 def main() -> None:
-    tasks = {"setup": None, "demo": demo, "test": test, "bench": bench, "check": check}
+    tasks = {
+        "setup": None,
+        "demo": demo,
+        "test": test,
+        "bench": bench,
+        "check": check,
+        "attack": attack,
+        "attack-short": attack_short,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tasks)
     task = tasks[parser.parse_args().task]
