@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -204,6 +206,20 @@ def _registered() -> Iterator[None]:
     MedSAMSegment.registerEffect()
     yield
     uninstall()
+
+
+@pytest.fixture(autouse=True)
+def _no_exception_is_swallowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail the test if a slot, a timer or a VTK observer raised: Qt and VTK print such an exception and go on."""
+    raised: list[str] = []
+
+    def remember(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        raised.append("".join(traceback.format_exception(kind, error, trace)))
+
+    monkeypatch.setattr(sys, "excepthook", remember)
+    yield
+    if raised:
+        pytest.fail("An exception was raised in a slot, timer or observer:\n" + "\n".join(raised), pytrace=False)
 
 
 @pytest.fixture

@@ -61,7 +61,9 @@ _StrictSliceWidget = strict(_SliceWidget, "qMRMLSliceWidget")
 
 
 class LayoutManager:
-    """``slicer.app.layoutManager()``: three slice views."""
+    """``slicer.app.layoutManager()``: three slice views and no 3D view."""
+
+    threeDViewCount = 0
 
     def __init__(self, scene: Any) -> None:
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
