@@ -109,6 +109,11 @@ class NiftiHeader:
         return form
 
     @property
+    def shape_kji(self) -> tuple[int, ...]:
+        """In numpy's order, three of them at least."""
+        return (*(1,) * (3 - len(self.shape_ijk)), *self.shape_ijk[::-1])
+
+    @property
     def size_bytes(self) -> int:
         """Of the whole file, unpacked."""
         voxels = 1
@@ -155,6 +160,33 @@ def read_nifti_header(path: Path) -> NiftiHeader | None:
     return None
 
 
+def copy_forms(source: Path, target: Path) -> None:
+    """Give a NIfTI file the place that another one has, its qform and its sform, so that every reader lays both alike.
+
+    Args:
+        source: NIfTI-1 or NIfTI-2.
+        target: little-endian NIfTI-1, compressed; of the same shape. Changed.
+
+    Raises:
+        InvalidImageError: the source's header makes no sense.
+    """
+    header = read_nifti_header(source)
+    if header is None:
+        raise InvalidImageError(f"{source} is no NIfTI file any more. Do not change it meanwhile.")
+    with open_unpacked(source) as file:
+        raw = file.read(540)
+    with open_unpacked(target) as file:
+        content = bytearray(file.read())
+    for name in ("pixdim", "units", "codes", "quatern", "qoffset", "srow"):
+        dtype, start, count = _FIELDS[header.version][name]
+        values = np.frombuffer(raw, np.dtype(dtype).newbyteorder(header.byte_order), count, start)
+        dtype, start, count = _FIELDS[1][name]
+        packed = values.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
+        content[start : start + len(packed)] = packed
+    with gzip.open(target, "wb") as file:
+        file.write(content)
+
+
 def read_nifti_voxels(header: NiftiHeader, path: Path) -> npt.NDArray:
     """The voxels of a file, (K, J, I), or (K, J, I, 3 or 4) of red, green, blue and opacity; a new array.
 
@@ -172,7 +204,7 @@ def read_nifti_voxels(header: NiftiHeader, path: Path) -> npt.NDArray:
     with open_unpacked(path) as file:
         file.read(header.vox_offset)
         raw = file.read(header.size_bytes - header.vox_offset)
-    shape_kji = (*(1,) * (3 - len(header.shape_ijk)), *header.shape_ijk[::-1])
+    shape_kji = header.shape_kji
     stored = np.frombuffer(raw, dtype).reshape(shape_kji if colours == 1 else (*shape_kji, colours))
     if colours > 1 or (header.slope in (0.0, 1.0) and header.intercept == 0.0):
         return stored.astype(dtype.newbyteorder("="))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
-from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentLib.geometry.volume import MaskBlock, VolumeGeometry
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
+from MedSAMSegmentSlicer.nifti_header import copy_forms, read_nifti_header, same_place
 from MedSAMSegmentSlicer.segment_writer import reference_grid, segment_mask
 from MedSAMSegmentSlicer.sitk_errors import reason
 
@@ -25,7 +26,20 @@ MOST_LABELS = 1024
 _CHUNK = 2**22
 
 
-def write_segmentation(segmentation: Any, path: Path) -> None:
+def check_grid(path: Path, grid: VolumeGeometry) -> None:
+    """Refuse early a grid that the format of a path's ending cannot hold.
+
+    Raises:
+        InvalidOutputError: a labelmap of a grid whose axes are not at right angles.
+    """
+    if path.name.lower().endswith(LABELMAP_SUFFIX) and grid.is_sheared:
+        raise InvalidOutputError(
+            f"{path} cannot be written: the axes of the image's grid are not at right angles (such as of a tilted "
+            f"gantry), and a mask in {LABELMAP_SUFFIX} would lie in the wrong place. Use {SEGMENTATION_SUFFIX}."
+        )
+
+
+def write_segmentation(segmentation: Any, path: Path, source: Path | None = None) -> None:
     """Write a segmentation in the format of the path's ending (`OUTPUT_SUFFIXES`).
 
     In a labelmap the n-th segment, from 1 on, has the label n; where segments overlap, the later one stands.
@@ -33,12 +47,14 @@ def write_segmentation(segmentation: Any, path: Path) -> None:
     Args:
         segmentation: ``vtkMRMLSegmentationNode`` in a scene.
         path: of a file; one that is there is overwritten. See `written_whole`.
+        source: the image. If it is NIfTI with a qform and an sform that differ, a labelmap on its grid gets both, so
+            that it lies on the image whichever of them a program uses.
 
     Raises:
-        InvalidOutputError: the file cannot be written.
+        InvalidOutputError: the file cannot be written, or its format cannot hold the grid.
     """
     if path.name.lower().endswith(LABELMAP_SUFFIX):
-        _write_labelmap(segmentation, path)
+        _write_labelmap(segmentation, path, source)
     else:
         _write_seg_nrrd(segmentation, path)
 
@@ -109,10 +125,11 @@ def _write_seg_nrrd(segmentation: Any, path: Path) -> None:
         )
 
 
-def _write_labelmap(segmentation: Any, path: Path) -> None:
+def _write_labelmap(segmentation: Any, path: Path, source: Path | None) -> None:
     import SimpleITK as sitk
 
     grid = reference_grid(segmentation)
+    check_grid(path, grid)
     depth, height, width = grid.shape_kji
     segments = segmentation.GetSegmentation()
     count = segments.GetNumberOfSegments()
@@ -129,9 +146,20 @@ def _write_labelmap(segmentation: Any, path: Path) -> None:
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError as error:
         raise InvalidOutputError(f"{path.name} cannot be written: is there space left on the disk?") from error
+    if source is not None and source.is_file() and _has_two_places(source, grid):
+        copy_forms(source, path)
     # ITK's NIfTI writer says nothing when the disk is full.
     if _unpacked_size(path, 0) < labels.nbytes:
         raise InvalidOutputError(f"{path.name} cannot be written whole: is there space left on the disk?")
+
+
+def _has_two_places(source: Path, grid: VolumeGeometry) -> bool:
+    """Whether an image is NIfTI with two forms that differ, and a grid is the image's by one of them."""
+    header = read_nifti_header(source)
+    if header is None or not header.forms_differ or header.shape_kji != grid.shape_kji:
+        return False
+    forms = (header.qform, header.sform)
+    return any(form is not None and same_place(grid.ijk_to_ras, form, header.shape_ijk) for form in forms)
 
 
 def _header_size(path: Path) -> int:

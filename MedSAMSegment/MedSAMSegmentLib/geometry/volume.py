@@ -45,6 +45,14 @@ class VolumeGeometry:
         return float(i), float(j), float(k)
 
     @cached_property
+    def is_sheared(self) -> bool:
+        """Whether no grid with axes at right angles comes within a quarter of a voxel of this one's far corners."""
+        axes = self.ijk_to_ras[:3, :3] / self.spacing_ijk
+        u, _, v = np.linalg.svd(axes)
+        shifts_mm = np.linalg.norm(axes - u @ v, axis=0) * self.spacing_ijk * self.shape_kji[::-1]
+        return bool(shifts_mm.sum() > 0.25 * min(self.spacing_ijk))
+
+    @cached_property
     def corners_ras(self) -> npt.NDArray[np.float64]:
         """The eight outer corners of the corner voxels: (8, 3) in RAS mm."""
         depth, height, width = self.shape_kji

@@ -42,7 +42,7 @@ from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
-from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, read_segmentation, write_segmentation
+from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, check_grid, read_segmentation, write_segmentation
 from MedSAMSegmentSlicer.temporary_folders import remove_leftovers
 from MedSAMSegmentSlicer.volume_files import read_volume
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
@@ -97,6 +97,8 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None], writte
     rois = [roi for path in job.rois for roi in read_rois(path, job.thickness)]
     progress(0.02, "Reading the volume")
     volume = read_volume(job.volume, job.series, note)
+    if job.segmentation is None:
+        check_grid(job.output, volume.geometry)
     progress(0.05, "Loading the model")
     before_loading = time.perf_counter()
     model = load_model(job.model, job.device, job.precision, preprocessing=job.preprocessing)
@@ -232,7 +234,7 @@ def _write(
         outputs = {option: path for option, path in wanted.items() if path is not None}
         with written_whole(*outputs.values(), done=lambda: written.extend(outputs.values())) as temporary:
             paths = dict(zip(outputs, temporary, strict=True))
-            write_segmentation(segmentation, paths["output"])
+            write_segmentation(segmentation, paths["output"], job.volume)
             if "table" in paths:
                 write_csv([_measured(job.volume, report) for report in reports], paths["table"])
             if "preview" in paths:

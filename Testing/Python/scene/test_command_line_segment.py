@@ -145,6 +145,17 @@ def test_a_labelmap_is_written_by_its_extension(medsam_segment):
     np.testing.assert_array_equal(labels > 0, sitk.GetArrayFromImage(sphere_image()) > 0)
 
 
+def test_a_labelmap_of_a_sheared_image_is_refused_before_anything_is_computed(medsam_segment, case_folder, monkeypatch):
+    image = sphere_image()
+    image.SetDirection((1, 0, 0, 0, 1, 0.2, 0, 0, 0.98))
+    sitk.WriteImage(image, str(case_folder / "tilted.nrrd"))
+    monkeypatch.setattr("MedSAMSegmentSlicer.command_line.job.load_model", lambda *_, **__: pytest.fail("loaded"))
+    result = medsam_segment("segment", "tilted.nrrd", "--roi", "Lesion.mrk.json", "-o", "out.nii.gz")
+    assert result.code == 2
+    assert ".seg.nrrd" in result.err
+    assert not (case_folder / "out.nii.gz").exists()
+
+
 def test_a_segmentation_is_continued_and_its_file_left_alone(medsam_segment, case_folder):
     assert medsam_segment(*USUAL).code == 0
     before = (case_folder / "out.seg.nrrd").read_bytes()

@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from MedSAMSegmentLib.errors import InvalidImageError
-from MedSAMSegmentSlicer.nifti_header import read_nifti_header
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
+from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+from MedSAMSegmentSlicer.nifti_header import read_nifti_header, same_place
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit, reference_grid
+from MedSAMSegmentSlicer.segmentation_files import read_segmentation, write_segmentation
 from MedSAMSegmentSlicer.volume_files import read_volume
-from MedSAMSegmentSlicer.volume_nodes import volume_from_node
+from MedSAMSegmentSlicer.volume_nodes import add_volume_node, volume_from_node
+from support.mrml import block, filled
 from support.nifti import write_nifti
 
 VOXELS = np.arange(210, dtype=np.float32).reshape(7, 6, 5)
@@ -169,3 +175,63 @@ def test_dimensions_that_cannot_be_are_refused(tmp_path, dim):
     path.write_bytes(content)
     with pytest.raises(InvalidImageError, match=r"damaged|truncated"):
         read_volume(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("form", "version"),
+    [(form, version) for version in (1, 2) for form in FORMS if form.startswith("differing")]
+    + [("sheared sform, straight qform", 1)],
+)
+def test_a_labelmap_lies_on_its_image_whichever_form_a_program_uses(scene, tmp_path, form, version):
+    path = write_nifti(tmp_path / "image.nii.gz", VOXELS, **FORMS[form], version=version)
+    image = read_nifti_header(path)
+    volume = read_volume(path)
+    place = slice(2, 5), slice(1, 4), slice(0, 3)
+    write_segmentation(segmented(scene, volume, place), tmp_path / "mask.nii.gz", path)
+    mask = read_nifti_header(tmp_path / "mask.nii.gz")
+    np.testing.assert_allclose(mask.qform, image.qform, atol=1e-5)
+    np.testing.assert_allclose(mask.sform, image.sform, atol=1e-5)
+    read = sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(read) == 1, filled(VOXELS.shape, *place))
+    if version == 1:  # ITK reads no other
+        same = sitk.ReadImage(str(path))
+        np.testing.assert_allclose(read.GetDirection(), same.GetDirection(), atol=1e-5)
+        np.testing.assert_allclose(read.GetOrigin(), same.GetOrigin(), atol=1e-5)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_a_labelmap_on_an_image_whose_forms_agree_has_the_place_of_the_image(scene, tmp_path, units):
+    path = write_nifti(tmp_path / "image.nii.gz", VOXELS, **FORMS["both"] | {"units": units})
+    volume = read_volume(path)
+    write_segmentation(segmented(scene, volume, (slice(2, 5), slice(1, 4), slice(0, 3))), tmp_path / "m.nii.gz", path)
+    mask = read_nifti_header(tmp_path / "m.nii.gz")
+    for written in (mask.qform, mask.sform):
+        assert same_place(written, volume.geometry.ijk_to_ras, (5, 6, 7), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(("shear", "is_held"), [(0.5, False), (0.05, False), (1e-6, True)])
+def test_a_labelmap_of_a_sheared_grid_is_refused_and_the_format_that_holds_it_named(scene, tmp_path, shear, is_held):
+    sheared = np.vstack((STRAIGHT, (0, 0, 0, 1)))
+    sheared[1, 2] = 4 * shear
+    volume = Volume(VOXELS, VolumeGeometry(VOXELS.shape, sheared))
+    segmentation = segmented(scene, volume, (slice(2, 5), slice(1, 4), slice(0, 3)))
+    if is_held:
+        write_segmentation(segmentation, tmp_path / "mask.nii.gz")
+    else:
+        with pytest.raises(InvalidOutputError, match=r"right angles.*\.seg\.nrrd"):
+            write_segmentation(segmentation, tmp_path / "mask.nii.gz")
+        assert not (tmp_path / "mask.nii.gz").exists()
+    write_segmentation(segmentation, tmp_path / "mask.seg.nrrd")
+    assert reference_grid(read_segmentation(scene.mrml, tmp_path / "mask.seg.nrrd")).is_same_as(volume.geometry)
+
+
+def segmented(scene, volume, place):
+    """A segmentation of a volume with one segment that fills a place."""
+    node = add_volume_node(scene.mrml, volume, "image")
+    segmentation = scene.mrml.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    with logic_segment_writer(scene.mrml, segmentation, node) as writer:
+        writer.write([SegmentEdit(writer.add_segment("Lesion", (1, 0, 0)), block(volume.geometry, *place))])
+    return segmentation
