@@ -1,8 +1,9 @@
 r"""Run the GUI tests and the self test inside a real 3D Slicer, and exit with their status.
 
 Usage: Slicer --no-splash --testing --additional-module-paths MedSAMSegment \
-              --python-script Testing/in_slicer.py [pytest options]
+              --python-script Testing/in_slicer.py
 
+Slicer takes a second script's name for its own: options for pytest go into the environment variable PYTEST_ADDOPTS.
 Run it from the checkout. Slicer's Python needs torch, transformers and the packages ``pytest``, ``hypothesis`` and
 ``slicerio``. Nothing is installed. Exit status: 0 when everything passed, 1 when something failed.
 """
@@ -18,12 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 STARTED = "Slicer has started: running the GUI tests in it."
 
 
-def gui_tests(options: list[str]) -> bool:
+def gui_tests() -> bool:
     """Run the GUI tests; whether all passed."""
     import pytest
 
-    always = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
-    return pytest.main([*always, *(options or ["Testing/Python/gui"])]) == 0
+    return pytest.main(["-q", "-p", "no:cacheprovider", "Testing/Python/gui"]) == 0
 
 
 def self_test() -> bool:
@@ -42,8 +42,7 @@ def self_test() -> bool:
 def main() -> int:
     print(STARTED, flush=True)
     os.chdir(ROOT)
-    options = sys.argv[1:]
-    tests_passed = gui_tests(options)
+    tests_passed = gui_tests()
     self_test_passed = self_test()
     print(f"Self test inside Slicer: {'passed' if self_test_passed else 'failed'}.", flush=True)
     return 0 if tests_passed and self_test_passed else 1

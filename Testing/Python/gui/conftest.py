@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice, s
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
 from support.threshold_model import ThresholdModel
 
+PROJECT = Path(__file__).resolve().parents[3]
 SHAPE_KJI = (8, 60, 80)
 BRIGHT = (slice(2, 6), slice(20, 40), slice(30, 60))
 """Where the volume is 100 instead of 0."""
@@ -210,11 +212,15 @@ def _registered() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_exception_is_swallowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail the test if a slot, a timer or a VTK observer raised: Qt and VTK print such an exception and go on."""
+    """Fail the test if a slot, a timer or a VTK observer raised: Qt and VTK print such an exception and go on.
+
+    Inside Slicer, its own modules raise too: only exceptions that pass through this project's code count.
+    """
     raised: list[str] = []
 
     def remember(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        raised.append("".join(traceback.format_exception(kind, error, trace)))
+        if any(Path(frame.filename).is_relative_to(PROJECT) for frame in traceback.extract_tb(trace)):
+            raised.append("".join(traceback.format_exception(kind, error, trace)))
 
     monkeypatch.setattr(sys, "excepthook", remember)
     yield
