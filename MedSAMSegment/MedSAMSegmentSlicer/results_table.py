@@ -12,6 +12,8 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.measurements import axial_diameters
 
 TABLE_SUFFIX = ".csv"
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""With which a spreadsheet takes a cell for a formula, see OWASP, CSV injection."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def measured(
 def write_csv(rows: Sequence[TableRow], path: Path) -> None:
     """Write comma-separated values in UTF-8, with a header line; a file that is there is overwritten.
 
+    A name or path that begins like a formula gets an apostrophe before it; numbers are as they are.
+
     Raises:
         OSError: the file cannot be written. See `written_whole`.
     """
@@ -117,6 +121,7 @@ def add_table_node(scene: Any, rows: Sequence[TableRow], name: str) -> Any:
             array: Any
             if column.field in ("image", "segment"):
                 array = vtk.vtkStringArray()
+                values = [_no_formula(value) for value in values]
             elif column.digits is None:
                 array = vtk.vtkIntArray()
             else:
@@ -135,4 +140,11 @@ def add_table_node(scene: Any, rows: Sequence[TableRow], name: str) -> Any:
 
 
 def _text(value: Any, digits: int | None) -> str:
+    if isinstance(value, str):
+        return _no_formula(value)
     return str(value) if digits is None else f"{value:.{digits}f}"
+
+
+def _no_formula(text: str) -> str:
+    """A name or path as a spreadsheet shows it: with an apostrophe before what would be a formula, as OWASP advises."""
+    return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text

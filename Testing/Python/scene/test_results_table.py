@@ -50,3 +50,16 @@ def test_a_table_without_segments_still_has_its_columns(scene, tmp_path):
     assert add_table_node(scene.mrml, [], "Nothing").GetTable().GetNumberOfColumns() == len(HEADER)
     write_csv([], tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text().splitlines() == [",".join(HEADER)]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_name_that_begins_like_a_formula_is_text_in_a_spreadsheet(scene, tmp_path, start):
+    # The six that OWASP names, with its remedy: an apostrophe before the cell.
+    name = f"{start}cmd|' /C calc'!A0"
+    rows = [measured(name, name, None, 2, 2, 0.1)]
+    write_csv(rows, tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
+        _header, row = csv.reader(file)
+    assert row == ["'" + name, "'" + name, "0.000", "0.0", "0.0", "2", "2", "0.10"]
+    table = add_table_node(scene.mrml, rows, "Lesions").GetTable()
+    assert table.GetValueByName(0, "segment").ToString() == "'" + name
