@@ -25,7 +25,7 @@ Overwrite = Literal["all", "visible", "none"]
 
 @contextmanager
 def logic_segment_writer(
-    scene: Any, segmentation: Any, source_volume: Any, *, overwrite: Overwrite = "all"
+    scene: Any, segmentation: Any, source_volume: Any, *, overwrite: Overwrite = "none"
 ) -> Iterator[LogicSegmentWriter]:
     """A writer with an editor of its own, which is gone afterwards; no other Segment Editor is touched.
 
@@ -33,7 +33,7 @@ def logic_segment_writer(
         scene: ``vtkMRMLScene`` with both nodes.
         segmentation: ``vtkMRMLSegmentationNode``; gets the volume's grid as reference geometry if it has none.
         source_volume: ``vtkMRMLScalarVolumeNode``.
-        overwrite: which other segments give way: Slicer's own default is all.
+        overwrite: which other segments give way. By default none does: segments may overlap, and nothing is lost.
 
     Raises:
         InvalidOptionError: no such overwrite mode.

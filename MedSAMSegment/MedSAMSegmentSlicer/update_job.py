@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +17,16 @@ from MedSAMSegmentSlicer.roi_job import RoiJobResult, result_row
 from MedSAMSegmentSlicer.segment_block import segment_block
 
 
-def start_update_job(run: BackgroundRun[RoiJobResult], scene: Any, result: RoiJobResult) -> None:
+def start_update_job(
+    run: BackgroundRun[RoiJobResult], scene: Any, result: RoiJobResult, save_state: Callable[[Any], None] | None = None
+) -> None:
     """Find the slices that were painted on since the result was written, and update those between them.
 
     Args:
         run: where it runs, and who is told the new result after the segments were written.
         scene: ``vtkMRMLScene`` of all nodes.
         result: of `start_roi_job`, or of this function.
+        save_state: called with the segmentation before it is changed, so that a user can undo what is done to it.
 
     Raises:
         InvalidOptionError: a node is gone, or no slice was corrected.
@@ -69,14 +73,25 @@ def start_update_job(run: BackgroundRun[RoiJobResult], scene: Any, result: RoiJo
     def write(structures: list[Structure]) -> RoiJobResult:
         need_in_scene(scene, job.volume, segmentation)
         image.check()
+        if save_state is not None:
+            save_state(segmentation)
         updated = {}
         with logic_segment_writer(scene, segmentation, job.volume) as writer:
             edits = []
             for (row, _), structure in zip(work, structures, strict=True):
                 edits += update_edits(row.segment_id, row.structure, structure, volume.geometry)
-            writer.write(edits)
+            added: dict[str, int] = {}
+            for written in writer.write(edits):
+                added[written.segment_id] = added.get(written.segment_id, 0) + written.added
             for (row, _), structure in zip(work, structures, strict=True):
-                updated[row.segment_id] = result_row(job, segmentation, row.segment_id, structure, row.voxels)
+                updated[row.segment_id] = result_row(
+                    job,
+                    segmentation,
+                    row.segment_id,
+                    structure,
+                    added=added.get(row.segment_id, 0),
+                    is_new=False,
+                )
         return replace(result, rows=[updated.get(row.segment_id, row) for row in result.rows])
 
     run.start(compute, write)

@@ -20,6 +20,7 @@ from MedSAMSegmentSlicer.status_text import logged_error_text, weights_are_missi
 from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
 from MedSAMSegmentWidgets.connections import Connections
+from MedSAMSegmentWidgets.editor_undo import save_state_in_editors
 from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.models_section import JOB as MODELS_JOB
 from MedSAMSegmentWidgets.models_section import ModelsSection
@@ -125,7 +126,7 @@ class ModulePanel:
             if parameters.allTimePoints and browser_of(job.volume) is not None:
                 start_sequence_job(self._run(self._sequence_done), job)
             else:
-                start_roi_job(self._run(self._done), slicer.mrmlScene, job)
+                start_roi_job(self._run(self._done), slicer.mrmlScene, job, save_state_in_editors)
             self._begin(_("Segmenting…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -136,7 +137,7 @@ class ModulePanel:
         if result is None:
             return
         try:
-            start_update_job(self._run(self._done), slicer.mrmlScene, result)
+            start_update_job(self._run(self._updated), slicer.mrmlScene, result, save_state_in_editors)
             self._begin(_("Updating…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -201,8 +202,19 @@ class ModulePanel:
         if self._parameters is not None:
             self._parameters.segmentation = result.segmentation
         self.results.show(result)
-        text = _("Done. New segments: {count}.").format(count=len(result.rows))
-        self._end(text + self._advice([row.name for row in result.rows if not row.voxels]))
+        new = [row.name for row in result.rows if row.is_new]
+        continued = [row.name for row in result.rows if not row.is_new]
+        text = _("Done.")
+        if new:
+            text += " " + _("New segments: {count}.").format(count=len(new))
+        if continued:
+            text += " " + _("Added to what is there: {names}.").format(names=", ".join(continued))
+        self._end(text + self._advice([row.name for row in result.rows if row.structure.block is None]))
+        self.set_up.refresh()
+
+    def _updated(self, result: RoiJobResult) -> None:
+        self.results.show(result)
+        self._end(_("Done. The slices between the corrected ones were segmented again."))
         self.set_up.refresh()
 
     def _sequence_done(self, result: SequenceResult) -> None:

@@ -41,8 +41,14 @@ from MedSAMSegmentSlicer.roi_files import read_rois
 from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_block import segment_block
-from MedSAMSegmentSlicer.segment_writer import SegmentEdit
-from MedSAMSegmentSlicer.segmentation_files import OUTPUT_SUFFIXES, check_grid, read_segmentation, write_segmentation
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit, on_reference_grid
+from MedSAMSegmentSlicer.segmentation_files import (
+    LABELMAP_SUFFIX,
+    OUTPUT_SUFFIXES,
+    check_grid,
+    read_segmentation,
+    write_segmentation,
+)
 from MedSAMSegmentSlicer.temporary_folders import remove_leftovers
 from MedSAMSegmentSlicer.volume_files import read_volume
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
@@ -70,7 +76,7 @@ class SegmentJob:
     slices: str = "all"
     window: str = "auto"
     segmentation: Path | None = None
-    overwrite: Overwrite = "all"
+    overwrite: Overwrite = "none"
     mask_options: MaskOptions = field(default_factory=MaskOptions)
     series: str | None = None
     preview: Path | None = None
@@ -214,7 +220,12 @@ def _write(
     with headless_scene() as scene:
         volume_node = add_volume_node(scene.mrml, volume, job.volume.name)
         segmentation = _segmentation(scene.mrml, job, volume_node)
+        # It holds one segment a voxel: those that are there stay.
+        is_labelmap = job.output.name.lower().endswith(LABELMAP_SUFFIX)
         with logic_segment_writer(scene.mrml, segmentation, volume_node, overwrite=job.overwrite) as writer:
+            if is_labelmap and job.overwrite == "none":
+                editor_node = writer.editor.GetSegmentEditorNode()
+                editor_node.SetMaskMode(segmentation.EditAllowedOutsideAllSegments)
             segments = [
                 _write_one(writer, segmentation, roi, structure, model, load_seconds, job)
                 for roi, structure in zip(rois, structures, strict=True)
@@ -228,6 +239,13 @@ def _write(
                 note(
                     f"{shown(name)}: a later ROI's segment lies on it and has taken {added - report.voxels} of its "
                     f"{added} voxels. Use --overwrite none to keep both."
+                )
+            mask = None if structure.block is None else on_reference_grid(structure.block, segmentation)
+            kept_out = 0 if mask is None else mask.voxel_count - added
+            if is_labelmap and kept_out > 0:
+                note(
+                    f"{name}: {kept_out} of its voxels belong to earlier segments, and a labelmap holds one segment a "
+                    "voxel. Write .seg.nrrd to keep both, or use --overwrite all to give them to the later segment."
                 )
             reports.append(report)
         wanted = {"output": job.output, "preview": job.preview, "table": job.table}

@@ -105,8 +105,12 @@ def segment(
         Path | None, typer.Option(metavar="IN.seg.nrrd", help="Continue this segmentation; it is not changed itself.")
     ] = None,
     overwrite: Annotated[
-        Overwrite, typer.Option(help="Which other segments give way where the new one is.")
-    ] = Overwrite.all,
+        Overwrite,
+        typer.Option(
+            help="Which other segments give way where the new one is. none: they overlap in .seg.nrrd; in a labelmap, "
+            "which cannot hold both, the earlier ones stay."
+        ),
+    ] = Overwrite.none,
     threshold: Annotated[float, typer.Option(help="Probability from which a voxel belongs to the structure.")] = 0.5,
     fill_holes: Annotated[bool, typer.Option("--fill-holes", help="Fill what the segment encloses.")] = False,
     keep_largest: Annotated[bool, typer.Option("--keep-largest", help="Keep only the largest connected part.")] = False,

@@ -71,7 +71,7 @@ class _SegmentEditorWidget(QtWidgets.QWidget):
         self._editor_logic.SetSegmentationNode(node)
 
     def segmentationNode(self) -> Any:
-        return self._node.GetSegmentationNode()
+        return self._node.GetSegmentationNode() if self._node is not None else None
 
     def setSourceVolumeNode(self, node: Any) -> None:
         self._editor_logic.SetSourceVolumeNode(node)
@@ -99,6 +99,9 @@ class _SegmentEditorWidget(QtWidgets.QWidget):
 
     def activeEffect(self) -> Any:
         return self._active
+
+    def saveStateForUndo(self) -> None:
+        self._editor_logic.SaveStateForUndo()
 
     def undo(self) -> None:
         self._editor_logic.Undo()

@@ -190,7 +190,7 @@ def test_the_table_has_the_spheres_volume_and_diameters(medsam_segment, case_fol
 
 def test_the_json_says_what_a_segment_has_left_when_a_later_one_lies_on_it(medsam_segment, case_folder):
     write_rois(case_folder / "Same.mrk.json")
-    outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--json", "--window", "50,100")
+    outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--json", "--window", "50,100", "--overwrite", "all")
     rois = {roi["name"]: roi for roi in json.loads(outcome.out)["rois"]}
     assert (rois["Lesion"]["voxels"], rois["Lesion"]["volume_mm3"]) == (0, 0.0)
     assert rois["Same"]["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
@@ -209,12 +209,38 @@ def test_the_volume_is_right_in_a_segmentation_on_a_finer_grid(medsam_segment, c
 
 def test_the_table_says_what_a_segment_has_left_when_a_later_one_lies_on_it(medsam_segment, case_folder):
     write_rois(case_folder / "Same.mrk.json")
-    outcome = medsam_segment(*USUAL, "--roi", "Same.mrk.json", "--table", "sizes.csv", "--window", "50,100")
+    outcome = medsam_segment(
+        *USUAL, "--roi", "Same.mrk.json", "--table", "sizes.csv", "--window", "50,100", "--overwrite", "all"
+    )
     assert outcome.code == 0, outcome.err
     with (case_folder / "sizes.csv").open(newline="", encoding="utf-8") as file:
         volumes = {row["segment"]: float(row["volume_ml"]) for row in csv.DictReader(file)}
     assert volumes["Lesion"] == 0.0
     assert volumes["Same"] > 0.0
+
+
+def test_by_default_no_segment_loses_voxels_to_a_later_one(medsam_segment, case_folder):
+    assert medsam_segment(*USUAL, "--window", "50,100").code == 0
+    arguments = (*USUAL[:-1], "more.seg.nrrd", "--segmentation", "out.seg.nrrd", "--json", "--window", "50,100")
+    outcome = medsam_segment(*arguments)
+    assert json.loads(outcome.out)["rois"][0]["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+    before, more = (slicerio.read_segmentation(name) for name in ("out.seg.nrrd", "more.seg.nrrd"))
+    assert [segment["name"] for segment in more["segments"]] == ["Lesion", "Lesion_1"]
+    kept, was = (slicerio.extract_segments(each, [("Lesion", 1)])["voxels"] for each in (more, before))
+    assert kept.sum() == was.sum() > 0
+
+
+def test_in_a_labelmap_the_earlier_segment_stays_and_it_is_said(medsam_segment, case_folder):
+    write_rois(case_folder / "Same.mrk.json")
+    arguments = (*USUAL[:-1], "out.nii.gz", "--roi", "Same.mrk.json", "--json", "--window", "50,100")
+    outcome = medsam_segment(*arguments)
+    rois = {roi["name"]: roi for roi in json.loads(outcome.out)["rois"]}
+    assert rois["Lesion"]["volume_mm3"] == pytest.approx(SPHERE_VOLUME_MM3, rel=0.03)
+    assert rois["Same"]["voxels"] == 0
+    labels = sitk.GetArrayFromImage(sitk.ReadImage("out.nii.gz"))
+    assert (labels == 1).sum() == rois["Lesion"]["voxels"]
+    assert not (labels == 2).any()
+    assert "belong to earlier segments" in " ".join(outcome.err.split())
 
 
 def test_a_cohort_is_a_loop_and_one_bad_case_does_not_spoil_the_others(medsam_segment, case_folder):
