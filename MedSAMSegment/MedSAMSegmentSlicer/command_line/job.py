@@ -244,8 +244,9 @@ def _write(
             kept_out = 0 if mask is None else mask.voxel_count - added
             if is_labelmap and kept_out > 0:
                 note(
-                    f"{name}: {kept_out} of its voxels belong to earlier segments, and a labelmap holds one segment a "
-                    "voxel. Write .seg.nrrd to keep both, or use --overwrite all to give them to the later segment."
+                    f"{shown(name)}: {kept_out} of its voxels belong to earlier segments, and a labelmap holds one "
+                    "segment a voxel. Write .seg.nrrd to keep both, or use --overwrite all to give them to the later "
+                    "one."
                 )
             reports.append(report)
         wanted = {"output": job.output, "preview": job.preview, "table": job.table}
