@@ -62,9 +62,17 @@ class WheelSource:
 
 @dataclass(frozen=True)
 class HubSource:
-    """Weights on the Hugging Face hub: repositories that hold the same model, tried in this order."""
+    """Weights on the Hugging Face hub.
+
+    Attributes:
+        repositories: owner/name of those that hold the same model, tried in this order.
+        revision: the commit that is fetched, of a single repository; the newest if None.
+        sha256: of that commit's ``model.safetensors``, lower-case hexadecimal; None if it is not known.
+    """
 
     repositories: tuple[str, ...]
+    revision: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -184,9 +192,15 @@ def _source(entry: dict[str, Any]) -> WheelSource | HubSource:
     kind = entry.pop("kind")
     _check_choice("source kind", kind, ("wheel", "hub"))
     if kind == "hub":
-        source = HubSource(tuple(entry["repositories"]))
+        source = HubSource(**entry | {"repositories": tuple(entry["repositories"])})
         if not source.repositories or not all(re.fullmatch(r"[\w.-]+/[\w.-]+", name) for name in source.repositories):
             raise ValueError(f"repositories {source.repositories} are not names like 'owner/model'")
+        if source.revision is not None and not re.fullmatch("[0-9a-f]{40}", source.revision):
+            raise ValueError(f"revision {source.revision!r} is not 40 lower-case hexadecimal digits")
+        if source.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", source.sha256):
+            raise ValueError(f"sha256 {source.sha256!r} is not 64 lower-case hexadecimal digits")
+        if (source.sha256 and not source.revision) or (source.revision and len(source.repositories) > 1):
+            raise ValueError("a sha256 belongs to a revision, and a revision to a single repository")
         return source
     wheel = WheelSource(**entry)
     if not re.fullmatch("[0-9a-f]{64}", wheel.sha256):

@@ -5,21 +5,22 @@ Only ``config.json`` and ``model.safetensors`` are ever fetched: safetensors can
 
 from __future__ import annotations
 
-import errno
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from MedSAMSegmentLib.errors import CancelledError, MissingPackageError, WeightsError
+from MedSAMSegmentLib.cancellation import stop_if
+from MedSAMSegmentLib.errors import MissingPackageError, WeightsError
+from MedSAMSegmentLib.models.child_process import Cancelled, run_module
 from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, remember_arrival
 from MedSAMSegmentLib.models.sam_folder import CONFIG, WEIGHTS
 from MedSAMSegmentLib.packages import require
+from MedSAMSegmentLib.secrets import without_passwords
 
-_CHUNK = 2**20
-"""Bytes between two looks at whether the user has cancelled; huggingface_hub's ten times as many take long to come."""
+_PROGRAM = "MedSAMSegmentLib.models.hub_program"
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,18 @@ class HubModel:
     folder: Path
 
 
-def find_in_cache(repositories: tuple[str, ...]) -> HubModel | None:
+def find_in_cache(repositories: tuple[str, ...], revision: str | None = None) -> HubModel | None:
     """The first of some repositories that is in the cache whole; nothing is asked of the network.
 
-    Of several revisions, the one that the hub named last; an older one where that has not arrived.
+    Of several revisions, the given one only, or the one that the hub named last; an older one where that has not
+    arrived.
     """
     try:
-        cache = cache_folder()
+        places = [(repository, _stored(repository)) for repository in repositories]
     except MissingPackageError:
         return None
-    for repository in repositories:
-        stored = cache / f"models--{repository.replace('/', '--')}"
-        folders = [folder for folder in stored.glob("snapshots/*") if _is_whole(folder)]
+    for repository, stored in places:
+        folders = [folder for folder in stored.glob(f"snapshots/{revision or '*'}") if _is_whole(folder)]
         if folders:
             with suppress(OSError):
                 newest = stored / "snapshots" / (stored / "refs" / "main").read_text(encoding="utf-8").strip()
@@ -60,17 +61,23 @@ def find_in_cache(repositories: tuple[str, ...]) -> HubModel | None:
 def download(
     repositories: tuple[str, ...],
     *,
+    revision: str | None = None,
+    sha256: str | None = None,
+    most_bytes: int = 2**40,
     progress: Progress | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    cancelled: Cancelled | None = None,
 ) -> HubModel:
-    """Fetch the first of some repositories that can be had.
+    """Fetch the first of some repositories that can be had, in a process of its own: see `hub_program`.
 
     A connection that breaks is taken up again where it broke, a few times; what is complete is not fetched again.
 
     Args:
         repositories: owner/name, tried in this order.
+        revision: the commit to fetch; the newest if not given.
+        sha256: what the weights file must be, lower-case hexadecimal, where it is known.
+        most_bytes: a weights file that is larger is not fetched.
         progress: told about the weights file.
-        cancelled: asked while bytes arrive.
+        cancelled: asked several times a second, whether bytes arrive or not.
 
     Raises:
         WeightsError: none can be had; the message says why for each, and what to do.
@@ -80,15 +87,19 @@ def download(
     require("huggingface_hub")
     complaints = []
     for repository in repositories:
-        try:
-            return _download_one(repository, progress, cancelled)
-        except CancelledError:
-            raise
-        # huggingface_hub lets its HTTP library's errors through, and that library has changed before.
-        except Exception as error:
-            complaints.append(f"{repository}: {_in_plain_words(error)}")
-            if _is_unreachable(error):
-                break  # huggingface_hub has tried for half a minute, and would again
+        stop_if(cancelled)
+        answer = _answer(repository, revision, most_bytes, progress, cancelled)
+        error = answer.get("error")
+        if error is None:
+            found = HubModel(repository, str(answer["revision"]), Path(str(answer["folder"])))
+            error = _what_is_wrong(found, sha256, cancelled)
+            if error is None:
+                return found
+        elif answer["unreachable"] and (found_here := find_in_cache((repository,), revision)) is not None:
+            return found_here
+        complaints.append(f"{repository}: {error}")
+        if answer.get("unreachable"):
+            break  # the others are in the same place
     raise WeightsError(
         f"The model cannot be downloaded. {' '.join(complaints)} Where the hub cannot be reached, copy the model's "
         f"folder ({CONFIG} and {WEIGHTS}) from another computer and import it."
@@ -122,140 +133,81 @@ def cache_folder() -> Path:
     return Path(require("huggingface_hub.constants").HF_HUB_CACHE)
 
 
-def is_offline() -> bool:
-    """Whether ``HF_HUB_OFFLINE`` forbids the network."""
-    return bool(require("huggingface_hub.constants").HF_HUB_OFFLINE)
+def sha256_by_name(weights: Path) -> str | None:
+    """What the server said of a weights file in the cache, where large files are named after it, if links are possible.
 
-
-def published_sha256(weights: Path) -> str | None:
-    """What the hub says of a weights file in its cache, where large files are named after it, if links are possible."""
+    It tells whether the file has arrived whole and is unchanged, not whether it is what its authors published.
+    """
     name = weights.resolve().name
     return name if len(name) == 64 and all(digit in "0123456789abcdef" for digit in name) else None
+
+
+def _stored(repository: str) -> Path:
+    return cache_folder() / f"models--{repository.replace('/', '--')}"
 
 
 def _is_whole(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
-def _download_one(repository: str, progress: Progress | None, cancelled: Callable[[], bool] | None) -> HubModel:
-    hub = require("huggingface_hub")
-    _raise_if(cancelled)
-    with _quiet(), _plain_http():
-        config = Path(hub.hf_hub_download(repository, CONFIG, tqdm_class=_reporting_bar(None, cancelled)))
-        # The weights of the same commit, should somebody push meanwhile.
-        revision = config.parent.name
-        bar = _reporting_bar(progress, cancelled)
-        weights = Path(hub.hf_hub_download(repository, WEIGHTS, revision=revision, tqdm_class=bar))
-    expected = published_sha256(weights)
+def _answer(
+    repository: str, revision: str | None, most_bytes: int, progress: Progress | None, cancelled: Cancelled | None
+) -> dict[str, Any]:
+    """What `hub_program` says at its end."""
+    constants = require("huggingface_hub.constants")
+    environment = os.environ | {
+        "HF_ENDPOINT": constants.ENDPOINT,
+        "HF_HUB_CACHE": str(constants.HF_HUB_CACHE),
+        "HF_HUB_OFFLINE": "1" if constants.HF_HUB_OFFLINE else "0",
+        "HF_HUB_DISABLE_XET": "1",
+        # The hub is told nothing of what else is installed here.
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    last: dict[str, Any] = {}
+
+    def told(line: str) -> None:
+        message = json.loads(line)
+        if "done" not in message:
+            last.update(message)
+        elif progress is not None:
+            progress(message["done"], message["total"])
+
+    job = json.dumps({"repository": repository, "revision": revision, "most_bytes": most_bytes})
+    before = _unfinished_files(repository)
+    try:
+        finished = run_module(_PROGRAM, [job], environment=environment, on_line=told, cancelled=cancelled)
+    finally:
+        # A program that was ended cannot clean up after itself.
+        for path in _unfinished_files(repository) - before:
+            with suppress(OSError):
+                path.unlink()
+    if not last:
+        lines = finished.complaints.strip().splitlines() or [f"exit code {finished.code}"]
+        return {"error": f"the download ended ({without_passwords(lines[-1])}).", "unreachable": False}
+    return last
+
+
+def _unfinished_files(repository: str) -> set[Path]:
+    return set(_stored(repository).glob("blobs/*.incomplete"))
+
+
+def _what_is_wrong(found: HubModel, sha256: str | None, cancelled: Cancelled | None) -> str | None:
+    """Compare what has arrived with what is known of it, and remove it where that differs."""
+    weights = found.folder / WEIGHTS
+    expected = sha256 or sha256_by_name(weights)
+
+    def asked(_done: int, _total: int) -> None:
+        stop_if(cancelled)
+
     try:
         if expected is None:
             remember_arrival(weights)
         else:
-            check_sha256(weights, expected)
-    except WeightsError as error:
+            check_sha256(weights, expected, asked)
+            remember_arrival(weights)
+    except WeightsError:
         # Or the cache would hand out the same damaged file again.
         weights.resolve().unlink(missing_ok=True)
         weights.unlink(missing_ok=True)
-        raise WeightsError(f"{WEIGHTS} was damaged: its SHA-256 is not {expected}. Download it again.") from error
-    return HubModel(repository, revision, weights.parent)
-
-
-def _raise_if(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise CancelledError("The download was cancelled. Nothing of it is used.")
-
-
-def _reporting_bar(progress: Progress | None, cancelled: Callable[[], bool] | None) -> type:
-    """A tqdm that draws nothing: it tells ``progress``, and raises when ``cancelled`` says so."""
-    from tqdm import tqdm
-
-    class ReportingBar(tqdm):
-        # Left to itself, tqdm starts a thread, and a lock between processes starts a process: of Slicer, inside Slicer.
-        monitor_interval = 0
-        _lock = threading.RLock()
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            # A disabled bar does not count: let it draw into nothing instead.
-            super().__init__(*args, **options | {"disable": False, "file": _Nowhere()})
-
-        def update(self, n: float | None = 1) -> bool | None:
-            _raise_if(cancelled)
-            updated = super().update(n)
-            if progress is not None and self.total:
-                progress(int(self.n), int(self.total))
-            return updated
-
-    return ReportingBar
-
-
-class _Nowhere:
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Warnings about symbolic links and tokens are no use to those who clicked Download."""
-    logging = require("huggingface_hub.utils").logging
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-@contextmanager
-def _plain_http() -> Iterator[None]:
-    """Fetch over HTTP, in small pieces, and tell the hub nothing of what else is installed here.
-
-    The hub's other protocol, Xet, runs in threads of its own, which do not hear that the user has cancelled, and talks
-    to servers that a hospital's firewall and a mirror (``HF_ENDPOINT``) do not know of.
-    """
-    constants = require("huggingface_hub.constants")
-    changes = {"HF_HUB_DISABLE_XET": True, "HF_HUB_DISABLE_TELEMETRY": True, "DOWNLOAD_CHUNK_SIZE": _CHUNK}
-    before = {name: getattr(constants, name) for name in changes}
-    for name, value in changes.items():
-        setattr(constants, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(constants, name, value)
-
-
-def _is_unreachable(error: Exception) -> bool:
-    """Whether no hub answers, as opposed to one that answers with an error."""
-    is_connection = isinstance(error, require("huggingface_hub.errors").LocalEntryNotFoundError)
-    return is_connection and getattr(error.__cause__, "response", None) is None
-
-
-def _in_plain_words(error: Exception) -> str:
-    errors = require("huggingface_hub.errors")
-    endpoint = require("huggingface_hub.constants").ENDPOINT
-    if isinstance(error, WeightsError):
-        return str(error)
-    if isinstance(error, errors.GatedRepoError):
-        return "its owner grants access on request; ask for it on the hub's page, then log in with `hf auth login`."
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return "there is no such repository, or it is private."
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        if is_offline():
-            return "it is not in the cache, and HF_HUB_OFFLINE forbids the network; unset it to download."
-        if isinstance(error.__cause__, errors.FileMetadataError):
-            return f"what answers at {endpoint} is not the hub, perhaps a proxy's login page; check the network."
-        status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
-        if status is not None:
-            return f"{endpoint} answers with error {status}; try again later."
-        return f"{endpoint} cannot be reached; check the network and the proxy (HTTPS_PROXY), then try again."
-    if isinstance(error, errors.EntryNotFoundError):
-        return f"it has no {CONFIG} or no {WEIGHTS}, and no other format is read from the hub."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"no space is left on the disk of {cache_folder()}; free some, or set HF_HOME to a folder elsewhere."
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{cache_folder()} cannot be written to; set HF_HOME to a folder elsewhere."
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}."
+        return f"{WEIGHTS} is damaged or another file: its SHA-256 is not {expected}. Download it again."
+    return None

@@ -73,7 +73,7 @@ def _load_described(model: ModelDescription, device: str, precision: str) -> Seg
     # What is missing is told before torch is loaded, which takes seconds.
     weights = need_weights(model)
     device, precision = _chosen(device, precision, model.family)
-    expected = expected_sha256(model, weights)
+    expected, _ = expected_sha256(model, weights)
     sha256 = sha256_of(weights.path) if expected is None else check_sha256(weights.path, expected)
     identity = ModelIdentity(model.id, weights.revision, sha256, model.preprocessing)
     if model.family == "lite-medsam":

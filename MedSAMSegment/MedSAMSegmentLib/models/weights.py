@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Literal
 
+from MedSAMSegmentLib.cancellation import stop_if
 from MedSAMSegmentLib.errors import WeightsError
 from MedSAMSegmentLib.models import hub
 from MedSAMSegmentLib.models.description import HubSource, ModelDescription, WheelSource
 from MedSAMSegmentLib.models.file_digest import Progress, check_sha256, matches_at_a_glance, sha256_at_arrival
+from MedSAMSegmentLib.models.folder_swap import recover
 from MedSAMSegmentLib.models.models_folder import models_folder
 from MedSAMSegmentLib.models.sam_folder import WEIGHTS
 
@@ -26,7 +29,10 @@ class WeightsState(Enum):
     DAMAGED = "damaged"
     """Their SHA-256 is another one."""
     VERIFIED = "verified"
-    """Their SHA-256 is the published one, or the one with which they arrived."""
+    """Their SHA-256 is the published one, which the model's description has."""
+
+
+_NO_CHECKSUM = "no checksum is published to compare with"
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,17 @@ class WeightsStatus:
 
 
 def find_weights(model: ModelDescription) -> Weights | None:
-    """A model's weights, if they are here: imported ones first. Looks at no contents and at no network."""
+    """A model's weights, if they are here: imported ones first. Looks at no contents and at no network.
+
+    Where an import was killed half-way, what was there before it is put back.
+    """
+    recover(imported_file(model).parent)
     if imported_file(model).is_file():
         return imported_weights(model)
     if isinstance(model.source, HubSource):
-        found = hub.find_in_cache(model.source.repositories)
+        # Of a model whose checksum is known, that version alone will do.
+        revision = model.source.revision if model.source.sha256 else None
+        found = hub.find_in_cache(model.source.repositories, revision)
         return None if found is None else Weights(found.folder / WEIGHTS, found.revision, "hub")
     for folder in _package_folders(model.source.package):
         path = folder / model.source.file
@@ -108,42 +120,64 @@ def weights_status(model: ModelDescription) -> WeightsStatus:
     weights = find_weights(model)
     if weights is None:
         return WeightsStatus(None, WeightsState.MISSING, how_to_get(model))
-    expected = expected_sha256(model, weights)
+    expected, is_published = expected_sha256(model, weights)
     if expected is None:
-        return WeightsStatus(weights, WeightsState.UNCHECKED, "ready; no checksum is known to compare with")
+        return WeightsStatus(weights, WeightsState.UNCHECKED, f"ready; {_NO_CHECKSUM}")
     matches = matches_at_a_glance(weights.path, expected)
-    if matches:
-        return WeightsStatus(weights, WeightsState.VERIFIED, "ready")
     if matches is False:
         return WeightsStatus(weights, WeightsState.DAMAGED, f"damaged or replaced. {how_to_get(model)}")
+    if not is_published:
+        return WeightsStatus(weights, WeightsState.UNCHECKED, f"ready; {_NO_CHECKSUM}")
+    if matches:
+        return WeightsStatus(weights, WeightsState.VERIFIED, "ready")
     return WeightsStatus(
         weights, WeightsState.UNCHECKED, f"here, not verified yet: medsam-segment models verify {model.id}"
     )
 
 
-def verify_weights(model: ModelDescription, progress: Progress | None = None) -> WeightsState:
-    """Read weights anew and compare their SHA-256 with the one that is known for them.
+def verify_weights(
+    model: ModelDescription, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None
+) -> WeightsState:
+    """Read weights anew and compare their SHA-256 with the published one, or with the one with which they arrived.
+
+    Args:
+        model: whose.
+        progress: told about bytes.
+        cancelled: asked many times a second.
 
     Returns:
-        ``VERIFIED``, or ``UNCHECKED`` where none is known.
+        ``VERIFIED``, or ``UNCHECKED`` where none is published for them.
 
     Raises:
         WeightsError: they are not here, or damaged.
+        CancelledError: ``cancelled`` said so.
     """
+
+    def told(done: int, total: int) -> None:
+        stop_if(cancelled)
+        if progress is not None:
+            progress(done, total)
+
     weights = need_weights(model)
-    expected = expected_sha256(model, weights)
+    expected, is_published = expected_sha256(model, weights)
     if expected is None:
         return WeightsState.UNCHECKED
-    check_sha256(weights.path, expected, progress, anew=True)
-    return WeightsState.VERIFIED
+    check_sha256(weights.path, expected, told, anew=True)
+    return WeightsState.VERIFIED if is_published else WeightsState.UNCHECKED
 
 
-def expected_sha256(model: ModelDescription, weights: Weights) -> str | None:
-    """From the model's description, from the hub, or from when the file arrived here; None if nothing is known."""
-    if isinstance(model.source, WheelSource):
-        return model.source.sha256
-    published = hub.published_sha256(weights.path) if weights.origin == "hub" else None
-    return published or sha256_at_arrival(weights.path)
+def expected_sha256(model: ModelDescription, weights: Weights) -> tuple[str | None, bool]:
+    """What a weights file must be, and whether that was published, in the model's description, and not just noted here.
+
+    What a server says while it sends a file, and what a file was when it arrived, tell whether it has changed since;
+    they do not tell whether it is what its authors published. None if nothing is known.
+    """
+    published = model.source.sha256
+    if isinstance(model.source, WheelSource) or (published is not None and weights.origin == "hub"):
+        return published, True
+    at_arrival = sha256_at_arrival(weights.path)
+    noted = at_arrival or (hub.sha256_by_name(weights.path) if weights.origin == "hub" else None)
+    return noted, noted is not None and noted == published
 
 
 def delete_weights(model: ModelDescription) -> int:

@@ -76,14 +76,15 @@ def import_(
 @models_app.command()
 @answered
 def verify(model_id: ModelId) -> None:
-    """Read a model's weights file and compare its SHA-256 with the published one."""
+    """Read a model's weights file and compare its SHA-256 with the published one, where there is one."""
     from MedSAMSegmentLib.models.description import describe
-    from MedSAMSegmentLib.models.weights import need_weights, verify_weights
+    from MedSAMSegmentLib.models.weights import WeightsState, need_weights, verify_weights
 
     model = describe(model_id)
     with _bytes_shown(f"Reading {model.title}") as progress:
         state = verify_weights(model, progress)
-    log.print(f"{model.title}: {state.value}, {need_weights(model).path}", markup=False)
+    note = "" if state is WeightsState.VERIFIED else " (unchanged, but no checksum is published to compare with)"
+    log.print(f"{model.title}: {state.value}{note}, {need_weights(model).path}", markup=False)
 
 
 @models_app.command()

@@ -64,8 +64,21 @@ def test_hub_models_come_from_their_authors_repositories(
     model_id: str, repositories: tuple[str, ...], preprocessing: str, prompts: tuple[str, ...]
 ) -> None:
     model = describe(model_id)
-    assert model.source == HubSource(repositories)
+    assert isinstance(model.source, HubSource)
+    assert model.source.repositories == repositories
     assert (model.preprocessing, model.prompts) == (preprocessing, prompts)
+
+
+def test_the_version_of_sam_is_pinned_and_its_checksum_where_several_who_have_the_file_publish_it() -> None:
+    """Of facebook/sam-vit-base, whose weights file the hub's cache, too, calls by this number."""
+    assert describe("sam-vit-b").source == HubSource(
+        ("facebook/sam-vit-base",),
+        "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f",
+        "892c410e496344e527255ccdcb2cb7244a609acb5389c7c4fdba1288f861c579",
+    )
+    assert describe("sam-vit-l").source.revision == "6851e0441005b0fb96f2cc4dfac472f3d1b14af1"  # type: ignore[union-attr]
+    assert describe("sam-vit-h").source.revision == "87aecf0df4ce6b30cd7de76e87673c49644bdf67"  # type: ignore[union-attr]
+    assert [describe(name).source.sha256 for name in ("medsam-vit-b", "sam-vit-l", "sam-vit-h")] == [None] * 3
 
 
 def test_every_model_says_its_licence_and_how_to_cite_it() -> None:
@@ -110,6 +123,10 @@ def change_of(entry: str, value: object) -> Callable[[dict], None]:
         (lambda contents: contents["models"][0]["source"].update(sha256="79D8"), "sha256 '79D8'"),
         (lambda contents: contents["models"][1]["source"].update(repositories=[]), "'medsam-vit-b'.*repositories"),
         (lambda contents: contents["models"][1]["source"].update(repositories=["a/b/c"]), "owner/model"),
+        (lambda contents: contents["models"][2]["source"].update(revision="main"), "revision 'main'"),
+        (lambda contents: contents["models"][2]["source"].update(sha256="892C"), "sha256 '892C'"),
+        (lambda contents: contents["models"][2]["source"].pop("revision"), "belongs to a revision"),
+        (lambda contents: contents["models"][1]["source"].update(revision="0" * 40), "a single repository"),
         (lambda contents: contents.update(models=[]), "at least one entry"),
         (lambda contents: contents.update(models=["lite-medsam"]), "'lite-medsam' is not right"),
     ],

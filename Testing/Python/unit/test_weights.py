@@ -11,7 +11,7 @@ import pytest
 
 from MedSAMSegmentLib.errors import MissingPackageError, WeightsError
 from MedSAMSegmentLib.models import hub as hub_module
-from MedSAMSegmentLib.models.description import ModelDescription, WheelSource, describe, load_descriptions
+from MedSAMSegmentLib.models.description import HubSource, ModelDescription, WheelSource, describe, load_descriptions
 from MedSAMSegmentLib.models.models_folder import models_folder
 from MedSAMSegmentLib.models.weights import (
     WeightsState,
@@ -149,13 +149,24 @@ def test_the_status_of_weights_in_a_wheel_follows_their_checksum(wheel_model: Mo
         verify_weights(wheel_model)
 
 
-def test_hub_weights_are_compared_with_the_name_that_the_hub_gave_them(
-    hub_model: ModelDescription, hub_cache: Path
-) -> None:
-    path = fill_cache(hub_cache, "wanglab/medsam-vit-base")
-    assert verify_weights(hub_model) is WeightsState.VERIFIED
-    assert weights_status(hub_model).state is WeightsState.VERIFIED
+def test_hub_weights_are_verified_by_the_published_checksum_alone(hub_model: ModelDescription, hub_cache: Path) -> None:
+    """What a server says of the file that it sends proves nothing about its authors."""
+    contents = b"weights"
+    path = fill_cache(hub_cache, "wanglab/medsam-vit-base", contents)
+    assert verify_weights(hub_model) is WeightsState.UNCHECKED
+    assert weights_status(hub_model).state is WeightsState.UNCHECKED
+    assert "no checksum is published" in weights_status(hub_model).text
+    published = HubSource(("wanglab/medsam-vit-base",), COMMIT, hashlib.sha256(contents).hexdigest())
+    pinned = replace(hub_model, source=published)
+    assert verify_weights(pinned) is WeightsState.VERIFIED
+    assert weights_status(pinned).state is WeightsState.VERIFIED
+    other = replace(hub_model, source=replace(published, sha256="0" * 64))
+    assert weights_status(other).state is WeightsState.DAMAGED
+    with pytest.raises(WeightsError, match="SHA-256"):
+        verify_weights(other)
+    assert find_weights(replace(hub_model, source=replace(published, revision="f" * 40))) is None
     path.resolve().write_bytes(b"damaged")
+    assert weights_status(hub_model).state is WeightsState.DAMAGED
     with pytest.raises(WeightsError, match="SHA-256"):
         verify_weights(hub_model)
 

