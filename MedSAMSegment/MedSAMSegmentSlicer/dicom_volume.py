@@ -176,9 +176,10 @@ def _slices(images: list[DicomImage], grid: FrameGrid, what: str) -> sitk.Image:
     try:
         return reader.Execute()
     except RuntimeError as error:
+        for image in images:
+            _read(image.path)  # says which of them is damaged
         raise InvalidImageError(
-            f"{what} cannot be read: a file is damaged, or they are not slices of one volume ({reason(error)}). Export "
-            "the series again."
+            f"{what} cannot be read: its files are not slices of one volume ({reason(error)}). Export the series again."
         ) from error
 
 

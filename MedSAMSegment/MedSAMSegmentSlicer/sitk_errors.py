@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_SPEAKER = re.compile(r"^ITK ERROR: \w+\(0x[0-9a-f]+\): ")
+"""Class and address of the object that speaks."""
+
 
 def reason(error: RuntimeError) -> str:
     """The telling line of a message of SimpleITK, which begins with places in its source.
@@ -10,4 +15,4 @@ def reason(error: RuntimeError) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith("Reason:")]
-    return telling[-1].removeprefix("sitk::ERROR: ") if telling else "no reason given"
+    return _SPEAKER.sub("", telling[-1].removeprefix("sitk::ERROR: ")) if telling else "no reason given"

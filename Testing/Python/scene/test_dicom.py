@@ -4,12 +4,8 @@ The right places and values come from the tags by the standard's formula (PS3.3 
 storage node where that reads them right.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import slicer
-import vtk
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
@@ -23,11 +19,11 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
     RLELossless,
 )
-from vtk.util.numpy_support import vtk_to_numpy
 
 from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentSlicer.volume_files import read_volume
 from support.dicom_files import AXIAL, COLUMN_MM, ROW_MM, ball, multi_frame, places, write, write_slices
+from support.slicer_volume import slicer_reads
 
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
@@ -65,26 +61,6 @@ def assert_ball_is_in_place(volume, axes) -> None:
     np.testing.assert_array_equal(values[np.abs(inside - 4.5) > 1e-3] > 50, inside[np.abs(inside - 4.5) > 1e-3] <= 4.5)
 
 
-def node(*paths: Path):
-    """What 3D Slicer's storage node reads: (IJK → RAS, voxels)."""
-    scene = slicer.vtkMRMLScene()
-    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-    storage.SetCenterImage(False)
-    storage.SetFileName(str(paths[0]))
-    storage.SetSingleFile(len(paths) == 1)
-    for path in paths if len(paths) > 1 else ():
-        storage.AddFileName(str(path))
-    read = slicer.vtkMRMLScalarVolumeNode()
-    scene.AddNode(read)
-    scene.AddNode(storage)
-    assert storage.ReadData(read)
-    matrix = vtk.vtkMatrix4x4()
-    read.GetIJKToRASMatrix(matrix)
-    image = read.GetImageData()
-    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]).copy()
-    return np.array([[matrix.GetElement(i, j) for j in range(4)] for i in range(4)]), voxels
-
-
 @pytest.mark.parametrize("axes", [AXIAL, SAGITTAL, CORONAL, OBLIQUE])
 @pytest.mark.parametrize("kind", ["slices", "frames"])
 @pytest.mark.parametrize("tilt", [0.0, 0.3])
@@ -105,7 +81,7 @@ def test_frames_in_order_are_read_as_3d_slicer_reads_them(tmp_path, axes, shared
     positions = places(DEPTHS, axes)
     stored = stored_ball(positions, axes)
     path = write(multi_frame(stored, positions, axes, shared=shared), tmp_path / "frames.dcm")
-    matrix, voxels = node(path)
+    matrix, voxels = slicer_reads(path)
     volume = read_volume(path)
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, matrix, atol=1e-4)
     np.testing.assert_array_equal(volume.voxels_kji, voxels)
@@ -114,7 +90,7 @@ def test_frames_in_order_are_read_as_3d_slicer_reads_them(tmp_path, axes, shared
 def test_slices_are_read_as_3d_slicer_reads_them(tmp_path):
     positions = places(DEPTHS, OBLIQUE)
     paths = write_slices(tmp_path, stored_ball(positions, OBLIQUE), positions, OBLIQUE, RescaleIntercept=-1024)
-    matrix, voxels = node(*paths)
+    matrix, voxels = slicer_reads(*paths)
     volume = read_volume(tmp_path)
     np.testing.assert_allclose(volume.geometry.ijk_to_ras, matrix, atol=1e-4)
     np.testing.assert_array_equal(volume.voxels_kji, voxels)
@@ -221,7 +197,7 @@ def test_every_pet_slice_has_its_own_rescale_as_in_3d_slicer(tmp_path, slopes, f
     )
     voxels = read_volume(tmp_path).voxels_kji
     np.testing.assert_allclose(voxels, stored * np.array(slopes)[:, None, None], rtol=1e-6)
-    np.testing.assert_allclose(voxels, node(*paths)[1], rtol=1e-6)
+    np.testing.assert_allclose(voxels, slicer_reads(*paths)[1], rtol=1e-6)
 
 
 def test_slices_stored_with_and_without_sign_keep_their_values(tmp_path):
