@@ -10,6 +10,7 @@ import numpy as np
 
 from MedSAMSegmentLib.cancellation import stop_if
 from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.geometry.cross_section_mask import kept_in_turned_roi
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
@@ -52,7 +53,7 @@ class PromptRequest:
     Attributes:
         volume: what to look at.
         planes: the slices on which the structure is asked for.
-        roi: around the structure.
+        roi: around the structure; where it is turned in a slice, nothing outside it is kept there.
         window: intensity mapping, or the rule that chooses one.
         options: from logits to a mask.
     """
@@ -170,7 +171,7 @@ def answer_prompts(
             for each, prediction in zip(group, predictions, strict=True):
                 # Slices that look the same may lie in different places.
                 placed = replace(prediction, plane=each.plane)
-                found[each] = segmenter.mask(placed, requests[each.request].options)
+                found[each] = _kept(segmenter.mask(placed, requests[each.request].options), requests[each.request])
             if progress is not None:
                 progress(len(found), len(asked))
     share = (time.perf_counter() - start) / len(requests)
@@ -178,6 +179,11 @@ def answer_prompts(
         _answer(request, [(each, found[each]) for each in asked if each.request == n], windows[n], share, segmenter)
         for n, request in enumerate(requests)
     ]
+
+
+def _kept(mask: SliceMask, request: PromptRequest) -> SliceMask:
+    thickness_mm = layer_thickness(mask.plane, request.volume.geometry)
+    return replace(mask, mask_hw=kept_in_turned_roi(mask.mask_hw, request.roi, mask.plane, thickness_mm))
 
 
 def _answer(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidOptionError
+from MedSAMSegmentLib.geometry.cross_section_mask import pixels_in_roi
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
 from MedSAMSegmentLib.geometry.slice_stack import SliceStack
@@ -100,15 +101,14 @@ class RoiSlices:
     def is_inside(self, n: int) -> npt.NDArray[np.bool_]:
         """(rows, columns) on the n-th layer: the pixels whose centre the ROI holds.
 
-        Where it is too thin to hold a centre, the pixels of its box on the layer.
+        Where it is so thin that it lies between two layers, those in its silhouette; see `pixels_in_roi`.
         """
         unit = self.ellipsoid.unit_coordinates(self.plane(n), self.rows, self.columns)
         inside: npt.NDArray[np.bool_] = np.all(np.abs(unit) <= 1 + _TOLERANCE, axis=0)
         if inside.any():
             return inside
-        box = self.boxes[n]
-        rows, columns = _pixels(box.y_min, box.y_max), _pixels(box.x_min, box.x_max)
-        return np.isin(self.rows, rows)[:, None] & np.isin(self.columns, columns)
+        plane = self.plane(n).crop(int(self.columns[0]), int(self.rows[0]), (len(self.rows), len(self.columns)))
+        return pixels_in_roi(self.roi, plane, self.stack.thickness_mm)
 
     def shrunk_box(self, n: int) -> BoxPrompt:
         """The box of the ROI's ellipsoid on the n-th layer, a tenth of the ROI's at least and not beyond it."""

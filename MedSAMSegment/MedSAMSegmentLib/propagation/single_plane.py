@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from MedSAMSegmentLib.errors import InvalidPromptError
+from MedSAMSegmentLib.geometry.cross_section_mask import kept_in_turned_roi
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentLib.geometry.plane_mask import block_from_plane_mask
 from MedSAMSegmentLib.geometry.slice_plane import SlicePlane
@@ -34,7 +35,7 @@ def segment_on_plane(
 
     Args:
         volume: not changed.
-        roi: its cross-section with the plane is the prompt.
+        roi: the bounding rectangle of its cross-section with the plane is the prompt; see `kept_in_turned_roi`.
         plane: see `plane_through`.
         model: answers.
         window_rule: see `choose_window`.
@@ -59,7 +60,7 @@ def segment_on_plane(
     encoded = time.perf_counter()
     (prediction,) = segmenter.predict(image, [Prompt(box=box)])
     answer = segmenter.mask(prediction, mask_options or MaskOptions())
-    block = block_from_plane_mask(answer.mask_hw, plane, volume.geometry)
+    block = block_from_plane_mask(kept_in_turned_roi(answer.mask_hw, roi, plane), plane, volume.geometry)
     result = SliceResult(plane.offset_mm, plane, box, answer.predicted_iou, 0 if block is None else block.voxel_count)
     return Structure(
         block=block,

@@ -9,8 +9,9 @@ from MedSAMSegmentLib.geometry.slice_stack import SliceStack
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentLib.inference.mask_options import MaskOptions
 from MedSAMSegmentLib.inference.segmenter import Segmenter
-from MedSAMSegmentSlicer.prompt_work import PromptRequest, answer_prompts
+from MedSAMSegmentSlicer.prompt_work import PromptRequest, answer_prompts, planes_through
 from support.mrml import filled
+from support.rotations import pose, rotation
 from support.threshold_model import ThresholdModel
 
 SHAPE = (6, 20, 30)
@@ -94,3 +95,22 @@ def test_an_roi_beside_its_slices_is_refused(volume):
     beside = request(volume, ((100, 5), (110, 12)), 2)
     with pytest.raises(InvalidPromptError, match="not on this slice"):
         answer_prompts(Segmenter(ThresholdModel()), [request(volume, LEFT, 2), beside])
+
+
+@pytest.mark.parametrize("center_mm", [40.0, 42.4])  # on a layer, and between two
+def test_on_slices_nothing_outside_a_turned_roi_is_kept(center_mm):
+    grid = VolumeGeometry((20, 80, 80), np.diag([1.0, 1.0, 5.0, 1.0]))
+    bright = Volume(np.full(grid.shape_kji, 100, np.int16), grid)
+    turn = rotation(0, 0, 45)
+    roi = OrientedBox(pose(turn, origin=(40, 40, center_mm)), np.array([30.0, 8.0, 2.0]))
+    planes = planes_through(roi, SliceStack.of(grid, "axial").plane(8), grid)
+    (answer,) = answer_prompts(
+        Segmenter(ThresholdModel()), [PromptRequest(bright, planes, roi, "50,100", MaskOptions())]
+    )
+    i_min, _, j_min, *_ = answer.block.extent_ijk
+    _, j, i = np.nonzero(answer.block.mask_kji)
+    own = np.abs((np.column_stack((i + i_min, j + j_min)) - 40) @ turn[:2, :2])
+    assert (own <= (15.001, 4.001)).all()
+    rows, columns = np.indices((80, 80))
+    inside = np.abs((np.stack((columns, rows), axis=-1) - 40) @ turn[:2, :2])
+    assert answer.block.voxel_count == np.count_nonzero((inside <= (15.001, 4.001)).all(axis=-1))
