@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib.errors import SegmentWriteError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
@@ -19,6 +20,9 @@ from MedSAMSegmentSlicer.segment_writer import (
     segment_mask,
 )
 
+if TYPE_CHECKING:
+    from MedSAMSegmentSlicer.editor_requests import EditorNodes
+
 _ADD, _REMOVE = 1, 2
 """``qSlicerSegmentEditorAbstractEffect.ModificationModeAdd`` and ``…Remove``: Qt's class is not for this room."""
 
@@ -27,11 +31,14 @@ class EffectSegmentWriter:
     """Implements `SegmentWriter` for the segmentation of an effect's editor.
 
     Args:
-        scripted_effect: ``qSlicerSegmentEditorScriptedEffect``, active.
+        scripted_effect: ``qSlicerSegmentEditorScriptedEffect``, whose editor is there; it need not be active.
+        nodes: what the masks were asked for, if the editor may work on something else by now. What is written to a
+            segmentation that it has left is not in its undo history, which Slicer empties when it is left.
     """
 
-    def __init__(self, scripted_effect: Any) -> None:
+    def __init__(self, scripted_effect: Any, nodes: EditorNodes | None = None) -> None:
         self._effect = scripted_effect
+        self._nodes = nodes
 
     def write(self, edits: Sequence[SegmentEdit], *, is_begun: bool = False) -> list[WriteResult]:
         """See `SegmentWriter.write`.
@@ -48,7 +55,8 @@ class EffectSegmentWriter:
                     f"The segment {edit.segment_id!r} is not in {segmentation.GetName()!r} any more. Choose another "
                     "one and draw the box again."
                 )
-        if not is_begun:
+        self._check_masking()
+        if not is_begun and self._is_in_editor():
             self._effect.saveStateForUndo()
         return [self._write(segmentation, edit) for edit in edits]
 
@@ -61,7 +69,9 @@ class EffectSegmentWriter:
             Their ids, in the same order, all different: the second of a name gets a number behind it.
         """
         segmentation = self._segmentation()
-        self._effect.saveStateForUndo()
+        self._check_masking()
+        if self._is_in_editor():
+            self._effect.saveStateForUndo()
         ids: list[str] = []
         for name, color in wanted:
             found = self._other_of_name(name, ids)
@@ -75,11 +85,54 @@ class EffectSegmentWriter:
         return str(known.GetSegmentIdBySegmentName(unused_name(name, names)))
 
     def _segmentation(self) -> Any:
+        if self._nodes is not None:
+            return self._nodes.segmentation
         parameters = self._effect.parameterSetNode()
         segmentation = parameters.GetSegmentationNode() if parameters is not None else None
         if segmentation is None:
             raise SegmentWriteError("The Segment Editor has no segmentation any more. Choose one, then try again.")
         return segmentation
+
+    def _is_in_editor(self) -> bool:
+        """Whether the editor still works on the segmentation."""
+        return self._nodes is None or self._effect.parameterSetNode().GetSegmentationNode() is self._nodes.segmentation
+
+    def _check_masking(self) -> None:
+        """Whether the editor's masking is that of the segmentation and the image of the masks.
+
+        Raises:
+            SegmentWriteError: it is for others, and might keep voxels out, or let them in, wrongly.
+        """
+        parameters = self._effect.parameterSetNode()
+        if parameters is None:
+            raise SegmentWriteError("The Segment Editor was closed. Open it, and segment again.")
+        if self._nodes is None:
+            return
+        by_area, by_intensity = parameters.GetMaskMode() != 0, bool(parameters.GetSourceVolumeIntensityMask())
+        is_image_other = parameters.GetSourceVolumeNode() is not self._nodes.volume
+        if (by_intensity and is_image_other) or ((by_area or by_intensity) and not self._is_in_editor()):
+            segment = self._nodes.segmentation.GetSegmentation().GetSegment(self._nodes.segment_id)
+            raise SegmentWriteError(
+                f"Nothing was written to {segment.GetName()!r}: another image or segmentation was chosen meanwhile, "
+                "and what is set under Masking is for that one. Choose the one before, and segment again."
+            )
+
+    @contextmanager
+    def _selected(self, segment_id: str) -> Iterator[None]:
+        """The engine takes the segment that is selected, not the one that it modifies, as the one that is edited: it
+        belongs to no area that is closed to editing. Select another one for as long as it is written to."""
+        parameters = self._effect.parameterSetNode()
+        selected = parameters.GetSelectedSegmentID()
+        if parameters.GetMaskMode() == 0 or selected == segment_id or not self._is_in_editor():
+            yield
+            return
+        was_modifying = parameters.StartModify()
+        try:
+            parameters.SetSelectedSegmentID(segment_id)
+            yield
+        finally:
+            parameters.SetSelectedSegmentID(selected)
+            parameters.EndModify(was_modifying)
 
     def _write(self, segmentation: Any, edit: SegmentEdit) -> WriteResult:
         added = removed = 0
@@ -99,10 +152,11 @@ class EffectSegmentWriter:
             return 0
         before = segment_mask(segmentation, edit.segment_id, block)
         labelmap = modifier_labelmap(block, segmentation)
-        # Its own extent is the modified one: the labelmap is as small as the mask.
-        self._effect.modifySegmentByLabelmap(
-            segmentation, edit.segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE, edit.restores
-        )
+        with self._selected(edit.segment_id):
+            # Its own extent is the modified one: the labelmap is as small as the mask.
+            self._effect.modifySegmentByLabelmap(
+                segmentation, edit.segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE, edit.restores
+            )
         after = segment_mask(segmentation, edit.segment_id, block)
         check_taken(before, after, block, mode, edit.segment_id, masked=may_mask(self._effect.parameterSetNode()))
         return int(after.sum()) - int(before.sum())

@@ -1,9 +1,10 @@
-"""From a prompt to a segment: what the effect asks for, and whether the answer is still wanted when it comes."""
+"""From a prompt to a segment: what the effect asks for is carried out in order, or it is said why not."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from MedSAMSegmentLib.errors import InvalidPromptError
@@ -12,9 +13,10 @@ from MedSAMSegmentLib.geometry.volume import MaskBlock
 from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.editor_requests import EditorNodes, EditorRequests
 from MedSAMSegmentSlicer.effect_settings import EffectSettings, Scope
-from MedSAMSegmentSlicer.image_in_use import image_was_changed
+from MedSAMSegmentSlicer.image_in_use import ImageInUse
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.last_box import LastBox
+from MedSAMSegmentSlicer.pending_actions import PendingAction, PendingActions
 from MedSAMSegmentSlicer.prompt_previews import PromptPreviews
 from MedSAMSegmentSlicer.prompt_work import PromptAnswer, PromptRequest, box_on_view, planes_through
 from MedSAMSegmentSlicer.provenance import (
@@ -52,11 +54,13 @@ class Written:
         results: of every edit.
         answers: of the model, one for each segment.
         names: of the segments, in the same order.
+        seconds: since the user asked for it.
     """
 
     results: list[WriteResult]
     answers: list[PromptAnswer]
     names: list[str]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class SessionEvents:
         grown: a segment has its new slices, if there are any.
         previewed: an answer to look at, not written.
         encoded: the model is loaded, and the slice in view was encoded or could not be without a prompt.
-        progress: parts done, all parts.
+        progress: parts done, all parts, and what is being done.
         failed: what went wrong.
     """
 
@@ -80,7 +84,7 @@ class SessionEvents:
     grown: Callable[[Growth], None]
     previewed: Callable[[PromptAnswer], None]
     encoded: Callable[[bool], None]
-    progress: Callable[[int, int], None]
+    progress: Callable[[int, int, str], None]
     failed: Callable[[Exception], None]
 
 
@@ -89,7 +93,7 @@ class EffectSession:
 
     Args:
         engine: computes.
-        writer: puts masks into segments.
+        writer_for: puts masks into segments of what they were asked for.
         events: is told.
         name: unique among the sessions that share the engine.
 
@@ -98,34 +102,60 @@ class EffectSession:
         preparation: of slices, ahead of any prompt.
     """
 
-    def __init__(self, engine: InferenceEngine, writer: SegmentsWriter, events: SessionEvents, name: str) -> None:
+    def __init__(
+        self,
+        engine: InferenceEngine,
+        writer_for: Callable[[EditorNodes], SegmentsWriter],
+        events: SessionEvents,
+        name: str,
+    ) -> None:
         self._engine = engine
-        self._writer = writer
+        self._writer_for = writer_for
         self._events = events
         self._requests = EditorRequests(events.nodes, events.settings)
         self.previews = PromptPreviews(engine, self._requests, events.previewed, events.failed, name)
         self.preparation = SlicePreparation(engine, self._requests, events.encoded, events.failed, name)
-        self._write_key = f"{name}/write"
+        self._pending = PendingActions(engine, name)
         self._prefix = f"{name}/"
         self._last_box = LastBox()
+        self._box_number = self._written_box = 0
+        """Of the box that was drawn last, and of that which `LastBox` knows: what is computed may lie behind."""
 
     @property
     def is_writing(self) -> bool:
         """Whether something that will be written is being computed."""
-        return self._engine.has(self._write_key)
+        return len(self._pending) > 0
+
+    @property
+    def pending_count(self) -> int:
+        """How many actions are not written yet, the one that is being computed included."""
+        return len(self._pending)
+
+    @property
+    def waited_s(self) -> float:
+        """How long the user has waited for what is being computed; 0 if nothing is."""
+        first = self._pending.first
+        return 0.0 if first is None else time.monotonic() - first.asked_at
 
     def cancel(self) -> None:
-        """Forget what is being computed; nothing of it is written or shown."""
+        """Forget all that is being computed or waits; nothing of it is written or shown."""
         self.previews.cancel()
         self.preparation.end_drag()
+        self._pending.cancel()
         self._engine.cancel(self._prefix)
 
-    def forget_box(self) -> None:
-        """The last box is finished: drawing or moving another one leaves what it did."""
-        self._last_box.forget()
+    def give_up_void(self) -> None:
+        """Give up what cannot be written any more, and say why; to be called from time to time."""
+        for reason in self._pending.drop_void():
+            self._events.failed(InvalidPromptError(reason))
 
-    def forget_volume(self) -> None:
-        """Let go of the voxels of the source volume, and of what was chosen for them."""
+    def forget_view(self) -> None:
+        """The editor works on something else: drop what is only shown or prepared. What will be written goes on.
+
+        The voxels of the source volume are let go of, and what was chosen for them.
+        """
+        self.previews.cancel()
+        self.preparation.make_room()
         self._requests.forget_volume()
         self.preparation.forget_volume()
         self.previews.forget_windows()
@@ -139,15 +169,16 @@ class EffectSession:
         thickness = self._requests.thickness_of(self._requests.plane_of(box.slice_to_ras))
         return Roi(name, box.oriented_box(thickness), color)
 
-    def segment_drawn_box(self, box: DrawnBox, roi: Roi) -> None:
+    def segment_drawn_box(self, box: DrawnBox, roi: Roi, released_at: float | None = None) -> None:
         """Segment what is in a box that was just drawn, on the slice where it was drawn, into the selected segment.
 
         Args:
             box: as it was drawn.
             roi: `roi_of_drawn_box`.
+            released_at: ``time.monotonic()`` of the release of the mouse.
         """
-        self.forget_box()
-        self._segment_box(roi, box.slice_to_ras)
+        self._finish_box()
+        self._segment_box(roi, box.slice_to_ras, released_at)
 
     def segment_corrected_box(self, roi_node: Any) -> None:
         """Segment what is in the last box after its handles were moved: what it had done before is undone."""
@@ -169,21 +200,21 @@ class EffectSession:
             for roi in rois
         ]
 
-        def done(answers: list[PromptAnswer]) -> None:
+        def done(answers: list[PromptAnswer]) -> Written:
             is_new = len(rois) > 1
-            ids = [nodes.segment_id]
+            ids, writer = [nodes.segment_id], self._writer_for(nodes)
             if is_new:
-                ids = self._writer.add_segments([(roi.name, roi.color) for roi in rois])
+                ids = writer.add_segments([(roi.name, roi.color) for roi in rois])
             edits = [
                 self._edit(segment_id, answer, settings.mode, nodes)
                 for segment_id, answer in zip(ids, answers, strict=True)
             ]
-            results = self._writer.write(edits, is_begun=is_new)
+            results = writer.write(edits, is_begun=is_new)
             for segment_id, roi, answer in zip(ids, rois, answers, strict=True):
                 _tag(nodes, segment_id, roi, answer, settings)
-            self._events.written(Written(results, answers, _names(nodes, ids)))
+            return Written(results, answers, _names(nodes, ids))
 
-        self.forget_box()
+        self._finish_box()
         self._submit(nodes, settings, requests, done, whole=settings.scope == "structure")
 
     def grow(self) -> None:
@@ -205,11 +236,21 @@ class EffectSession:
             window=settings.window_rule_for(nodes.volume),
             options=settings.mask_options,
         )
-        self.forget_box()
+        self._finish_box()
         self.previews.cancel()
         self.preparation.make_room()
-        run = BackgroundRun(self._engine, self._write_key, self._events.grown, self._events.failed, self._told)
-        start_growth_job(run, self._writer, job, wanted=lambda: self._events.nodes() == nodes)
+        action = self._pending.add(nodes)
+
+        def grown(growth: Growth) -> None:
+            self._pending.remove(action)
+            self._events.grown(growth)
+
+        run = BackgroundRun(self._engine, action.key, grown, self._failure_of(action), self._events.progress)
+        try:
+            start_growth_job(run, self._writer_for(nodes), job)
+        except Exception:
+            self._pending.remove(action)
+            raise
 
     def _planes(self, roi: Roi, scope: Scope, pose_of_view: Any) -> tuple[SlicePlane, ...]:
         """The slices that are asked about; none for a whole structure, which does not depend on the view."""
@@ -225,46 +266,61 @@ class EffectSession:
             )
         return (plane,)
 
-    def _segment_box(self, roi: Roi, pose: Any) -> None:
+    def _finish_box(self) -> None:
+        """The last box is finished: drawing or moving another one leaves what it did, or will do."""
+        self._box_number += 1
+
+    def _segment_box(self, roi: Roi, pose: Any, asked_at: float | None = None) -> None:
         nodes, settings = self._requests.need_nodes(), self._events.settings()
         plane = self._requests.plane_of(pose)
         request = self._requests.request(nodes, settings, roi.box, (plane,))
+        number, writer = self._box_number, self._writer_for(nodes)
 
-        def done(answers: list[PromptAnswer]) -> None:
+        def done(answers: list[PromptAnswer]) -> Written:
+            if number != self._written_box:
+                self._last_box.forget()
+                self._written_box = number
             self.previews.remember_window(answers[0], settings.window)
             edit = self._edit(nodes.segment_id, answers[0], settings.mode, nodes)
             before = self._last_box.before(nodes, edit)
-            results = self._writer.write([*self._last_box.withdrawal(nodes), edit])
+            results = writer.write([*self._last_box.withdrawal(nodes), edit])
             _tag(nodes, nodes.segment_id, roi, answers[0], settings)
             self._last_box.remember(nodes, before)
-            self._events.written(Written(results, answers, _names(nodes, [nodes.segment_id])))
+            return Written(results, answers, _names(nodes, [nodes.segment_id]))
 
-        self._submit(nodes, settings, [request], done)
+        self._submit(nodes, settings, [request], done, asked_at=asked_at)
 
     def _submit(
         self,
         nodes: EditorNodes,
         settings: EffectSettings,
         requests: list[PromptRequest],
-        done: Callable[[list[PromptAnswer]], None],
+        done: Callable[[list[PromptAnswer]], Written],
         *,
         whole: bool = False,
+        asked_at: float | None = None,
     ) -> None:
-        """Ask, and have the answers written if they still fit what the editor works on when they come."""
+        """Ask, and have the answers written when they come, whatever the editor works on by then."""
+        image = ImageInUse(nodes.volume, requests[0].volume)
         self.previews.cancel()
         self.preparation.make_room(requests[0] if len(requests) == 1 and not whole else None)
 
+        action = self._pending.add(nodes, asked_at)
+
         def guarded(answers: list[PromptAnswer]) -> None:
-            if self._events.nodes() != nodes:
+            self.give_up_void()
+            if action not in self._pending:
                 return
+            self._pending.remove(action)
             try:
-                if not all(self._requests.is_current(nodes, request) for request in requests):
-                    raise image_was_changed(nodes.volume)
-                done(answers)
+                image.check()
+                written = done(answers)
             except Exception as error:
                 self._events.failed(error)
+                return
+            self._events.written(replace(written, seconds=time.monotonic() - action.asked_at))
 
-        key, failed, told = self._write_key, self._events.failed, self._told
+        key, failed, told = action.key, self._failure_of(action), self._events.progress
         if whole:
             self._engine.answer_structures(
                 key, settings.choice, requests, settings.level, "auto", guarded, failed, told
@@ -272,8 +328,12 @@ class EffectSession:
         else:
             self._engine.answer(key, settings.choice, requests, guarded, failed, told)
 
-    def _told(self, parts: int, total: int, _doing: str) -> None:
-        self._events.progress(parts, total)
+    def _failure_of(self, action: PendingAction) -> Callable[[Exception], None]:
+        def failed(error: Exception) -> None:
+            self._pending.remove(action)
+            self._events.failed(error)
+
+        return failed
 
     def _edit(self, segment_id: str, answer: PromptAnswer, mode: str, nodes: EditorNodes) -> SegmentEdit:
         edit_mode = EditMode(mode)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError
 from MedSAMSegmentSlicer.volume_nodes import geometry_from_node, volume_from_node
+
+if TYPE_CHECKING:
+    from MedSAMSegmentLib.geometry.volume import Volume
 
 
 def image_was_changed(node: Any) -> InvalidImageError:
@@ -34,16 +37,17 @@ class ImageInUse:
 
     Args:
         node: ``vtkMRMLScalarVolumeNode``.
+        volume: its voxels, if they are known already.
 
     Raises:
         InvalidImageError: see `volume_from_node`.
     """
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, volume: Volume | None = None) -> None:
         self._node = node
         self._image = node.GetImageData()
         self._time = 0 if self._image is None else self._image.GetMTime()
-        self.volume = volume_from_node(node)
+        self.volume = volume_from_node(node) if volume is None else volume
 
     def check(self) -> None:
         """Before anything is written.

@@ -185,6 +185,8 @@ class InferenceEngine:
             for n, request in enumerate(requests):
 
                 def told(share: float, doing: str, n: int = n) -> None:
+                    if len(requests) > 1:
+                        doing = f"ROI {n + 1} of {len(requests)}, {doing[:1].lower()}{doing[1:]}"
                     job.report(round(1000 * (n + share) / len(requests)), 1000, doing)
 
                 answers.append(

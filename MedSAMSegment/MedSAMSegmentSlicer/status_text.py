@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 
 from MedSAMSegmentLib.errors import MedSAMSegmentError
 from MedSAMSegmentLib.models.description import WheelSource, load_descriptions
@@ -61,6 +63,65 @@ def engine_text(state: EngineState, choice: ModelChoice) -> str:
     if state.phase == "failed":
         return f"{title}: {state.error}"
     return f"{title} on {device_title(state.device)}, {state.precision}: ready."
+
+
+class WorkProgress:
+    """How far something is that is being computed, and how long it will still take.
+
+    Args:
+        clock: seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.begin()
+
+    def begin(self) -> None:
+        """Something else is being computed from now on."""
+        self._first: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
+        self._doing = ""
+        self._is_one_step = True
+
+    def tell(self, done: int, total: int, doing: str = "") -> None:
+        """So many parts of so many are done; `doing` says in words what is being done."""
+        if total < 1:
+            return
+        self._last = (self._clock(), done / total)
+        if self._first is None:
+            self._first = self._last
+        self._is_one_step = total == 1
+        self._doing = doing or f"Slice {done} of {total}"
+
+    @property
+    def share(self) -> float | None:
+        """What is done, 0 to 1; None if it is one step, or not known."""
+        return None if self._is_one_step or self._last is None else self._last[1]
+
+    def text(self) -> str:
+        """Such as ``slice 7 of 26, about 1 min left``; empty if nothing is known."""
+        if self.share is None:
+            return ""
+        left = self._seconds_left()
+        doing = self._doing[:1].lower() + self._doing[1:] if not self._doing.startswith("ROI") else self._doing
+        return doing if left is None else f"{doing}, {time_left_text(left)}"
+
+    def _seconds_left(self) -> float | None:
+        """As if it went on as it went between the first report, behind which the model is loaded, and the last."""
+        if self._first is None or self._last is None or self._last[1] <= self._first[1]:
+            return None
+        (began, share_then), (now, share) = self._first, self._last
+        rate = (share - share_then) / max(now - began, 1e-6)
+        return max(0.0, (1.0 - share) / rate - (self._clock() - now))
+
+
+def time_left_text(seconds: float) -> str:
+    """How long something will still take, as exactly as it can be known."""
+    if seconds < 5:
+        return "a few seconds left"
+    if seconds < 55:
+        return f"about {10 * max(1, round(seconds / 10))} s left"
+    return f"about {max(1, round(seconds / 60))} min left"
 
 
 def logged_error_text(error: Exception, part: str) -> str:

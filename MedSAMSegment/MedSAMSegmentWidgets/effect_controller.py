@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import vtk
 from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import InvalidPromptError, MedSAMSegmentError
-from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
-from MedSAMSegmentSlicer.effect_session import EffectSession, SessionEvents, Written
-from MedSAMSegmentSlicer.inference_engine import shared_engine
 from MedSAMSegmentSlicer.roi_selection import ROI_CLASS
 from MedSAMSegmentWidgets.drawn_box_node import COLOR, LateBox, set_drawn_box_visible
-from MedSAMSegmentWidgets.effect_choices import EffectChoices
-from MedSAMSegmentWidgets.effect_status import EffectStatus
 from MedSAMSegmentWidgets.effect_views import EffectViews
-from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
 from MedSAMSegmentWidgets.roi_handles import RoiHandles
@@ -24,10 +20,10 @@ from MedSAMSegmentWidgets.roi_placement import Placement, add_roi_around_segment
 from MedSAMSegmentWidgets.shortcuts import Shortcuts
 
 if TYPE_CHECKING:
-    from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.box_drag import DrawnBox
     from MedSAMSegmentSlicer.prompt_work import PromptAnswer
     from MedSAMSegmentWidgets.effect_panel import EffectPanel
+    from MedSAMSegmentWidgets.effect_work import EffectWork
 
 
 class EffectController:
@@ -36,31 +32,13 @@ class EffectController:
     Args:
         scripted_effect: ``qSlicerSegmentEditorScriptedEffect``, active.
         panel: its options.
+        work: of the effect, which outlives this.
     """
 
-    def __init__(self, scripted_effect: Any, panel: EffectPanel) -> None:
+    def __init__(self, scripted_effect: Any, panel: EffectPanel, work: EffectWork) -> None:
         self._effect = scripted_effect
-        engine = shared_engine()
-        self._choices = EffectChoices(scripted_effect)
-        self._status = EffectStatus(
-            panel, engine, lambda: self._choices.settings().choice, lambda: self._session.is_writing
-        )
-        self._session = EffectSession(
-            engine,
-            EffectSegmentWriter(scripted_effect),
-            SessionEvents(
-                nodes=self._choices.nodes,
-                settings=self._choices.settings,
-                written=self._written,
-                grown=self._grown,
-                previewed=self._previewed,
-                encoded=self._status.prepared,
-                progress=self._status.progress,
-                failed=self._status.failed,
-            ),
-            name=f"effect {id(self)}",
-        )
-        self._timer = EngineTimer(engine, self._status.failed, self._status.tick)
+        self._work = work
+        self._choices, self._status, self._session = work.choices, work.status, work.session
         self._previews = PreviewOverlays(scripted_effect)
         self._views = EffectViews(
             scripted_effect, self._choices, self._session, self._previews, self._status, self._drawn
@@ -80,18 +58,18 @@ class EffectController:
                 "live_preview": self._choices.toggle_live_preview,
             },
         )
+        work.enter(self)
         set_drawn_box_visible(scripted_effect, True)
         self.observe_nodes()
         self._status.show()
         self._views.settle()
 
     def close(self) -> None:
-        """Leave nothing behind: no timer, key, observer, actor or request."""
+        """Leave nothing behind: no key, observer, actor or request but those that will be written."""
         self._views.close()
         self._late_box.close()
         self._placement.close()
-        self._session.cancel()
-        self._timer.close()
+        self._work.leave()
         self._shortcuts.remove()
         self._observers.remove_all()
         self._previews.remove()
@@ -113,13 +91,15 @@ class EffectController:
         self._placement.mode_changed(interaction_node)
 
     def nodes_changed(self) -> None:
-        """Another segment, volume, segmentation or option: what was asked for the old ones is not wanted any more."""
+        """Another segment, volume, segmentation or option: what was prepared for the old ones is not wanted any more.
+
+        What was asked for them is carried out.
+        """
         self.observe_nodes()
         nodes = self._choices.nodes()
         if nodes != self._last_nodes:
             self._last_nodes = nodes
-            self._session.cancel()
-            self._session.forget_volume()
+            self._session.forget_view()
             self._previews.hide()
             self._status.say("" if nodes is not None else _("Choose a source volume, a segmentation and a segment."))
         settings = self._choices.settings()
@@ -135,9 +115,15 @@ class EffectController:
         parameters = self._effect.parameterSetNode()
         if parameters is None:
             return
+        # Slicer tells an effect of its parameters and of another volume, and of another segment not at all.
+        self._observers.add(parameters, vtk.vtkCommand.ModifiedEvent, self._editor_modified)
         self._views.observe_display(parameters.GetSourceVolumeNode(), self._observers)
         for node in self._choices.markups():
             self._handles.observe(node, self._observers)
+
+    def _editor_modified(self, _node: Any, _event: Any) -> None:
+        if self._choices.nodes() != self._last_nodes:
+            self.nodes_changed()
 
     # What the user can do
 
@@ -175,6 +161,7 @@ class EffectController:
     def revert(self) -> None:
         """Drop the preview, and put the ROI back to where it was before it was dragged."""
         self._handles.revert()
+        self._status.say("")  # what was said of the preview goes with it
 
     def cancel(self) -> None:
         """Stop what is being computed."""
@@ -182,10 +169,11 @@ class EffectController:
         self._status.say(_("Cancelled. Nothing was written."))
 
     def _drawn(self, box: DrawnBox) -> None:
+        released_at = time.monotonic()
         try:
             self._previews.hide()
             roi = self._session.roi_of_drawn_box(box, _("MedSAM box"), COLOR)
-            self._session.segment_drawn_box(box, roi)
+            self._session.segment_drawn_box(box, roi, released_at)
             self._status.begin()
         except MedSAMSegmentError as error:
             self._status.failed(error)
@@ -224,20 +212,20 @@ class EffectController:
 
     # Answers
 
-    def _written(self, written: Written) -> None:
+    def written(self) -> None:
+        """An action is in the segment."""
         self._previews.hide()
         self._handles.forget_pose()
-        self._status.written(written)
         self._views.settle()
 
-    def _grown(self, growth: Growth) -> None:
+    def grown(self) -> None:
+        """A segment was continued."""
         self._previews.hide()
-        self._status.grown(growth)
 
-    def _previewed(self, answer: PromptAnswer) -> None:
+    def previewed(self, answer: PromptAnswer) -> None:
+        """There is something to look at, which is not written."""
         from MedSAMSegmentSlicer.mask_outline import outline_ras
 
-        self._status.answer(answer)
         mask = answer.slices[0].mask
         if mask is not None:
             self._previews.show(outline_ras(mask.mask_hw, mask.plane))

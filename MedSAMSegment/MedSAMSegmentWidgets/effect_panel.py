@@ -117,8 +117,12 @@ class EffectPanel:
         self.apply = button("applyButton", _("Apply"), _("Segment what is in the ROI (Ctrl+Return)"))
         self.revert = button("revertButton", _("Revert"), _("Put the ROI back and drop the preview (Ctrl+Backspace)"))
         self.cancel = button("cancelButton", _("Cancel"), _("Stop computing; nothing is written"))
+        self.cancel.setVisible(False)  # there is nothing to cancel
         scripted_effect.addOptionsWidget(row(self.apply, self.revert, self.cancel))
+        # In thousandths. Never without a share, which would be an animation: where OpenGL is software, each of its
+        # frames composes the whole window, and the model has to wait.
         self.progress = named(qt.QProgressBar(), "progressBar")
+        self.progress.maximum = 1000
         self.progress.setVisible(False)
         scripted_effect.addOptionsWidget(self.progress)
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import slicer
 from slicer.i18n import tr as _
 
 from MedSAMSegmentSlicer.doubtful_slice import doubtful_slice
-from MedSAMSegmentSlicer.effect_session import Written
+from MedSAMSegmentSlicer.effect_session import EffectSession, Written
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
-from MedSAMSegmentSlicer.status_text import engine_text, logged_error_text, what_is_missing
+from MedSAMSegmentSlicer.status_text import WorkProgress, engine_text, logged_error_text, what_is_missing
 
 if TYPE_CHECKING:
     from MedSAMSegmentLib.propagation.growth import Growth
     from MedSAMSegmentSlicer.prompt_work import PromptAnswer
     from MedSAMSegmentWidgets.effect_panel import EffectPanel
 
-_SHOW_EVERY_S = 0.1
-"""While the engine works: more often than this nobody reads the status line."""
+_SHOW_EVERY_S = 0.5
+"""While the engine works: where OpenGL is software, every change composes the whole window, and the model waits."""
 
-_BAR_AFTER_S = 0.5
-"""A single slice is there before a bar would be read."""
+_AWAY_MS = 10000
+"""How long the main window's status bar says what the panel cannot say while another effect is active."""
 
 
 class EffectStatus:
@@ -32,7 +34,8 @@ class EffectStatus:
         panel: shows them.
         engine: whose state is told.
         choice: the model that is chosen, now.
-        is_writing: whether something that will be written is being computed, now.
+        session: computes what will be written.
+        is_shown: whether the user sees the panel, now: not while the effect is not active.
     """
 
     def __init__(
@@ -40,27 +43,44 @@ class EffectStatus:
         panel: EffectPanel,
         engine: InferenceEngine,
         choice: Callable[[], ModelChoice],
-        is_writing: Callable[[], bool],
+        session: Callable[[], EffectSession],
+        is_shown: Callable[[], bool],
     ) -> None:
         self._panel = panel
         self._engine = engine
         self._choice = choice
-        self._is_writing = is_writing
+        self._session = session
+        self._is_shown = is_shown
+        self._work = WorkProgress()
         self._complete_choice: ModelChoice | None = None
         self._message = ""
-        self._busy_since: float | None = None
         self._shown_at = 0.0
 
     def begin(self) -> None:
-        """Something that will be written is being computed from now on."""
+        """The user has asked for something that will be written."""
         self._message = ""
-        self._busy_since = time.monotonic()
-        self._panel.progress.maximum = 0
+        if self._session().pending_count == 1:
+            self._work.begin()
         self.show()
 
     def say(self, message: str) -> None:
         """A sentence on what happened last."""
         self._message = message
+        self.show()
+        if message and not self._is_shown():
+            with contextlib.suppress(RuntimeError):  # there is no main window
+                slicer.util.showStatusMessage(f"MedSAM: {message}", _AWAY_MS)
+
+    def clear(self) -> None:
+        """What was said last is over."""
+        self._message = ""
+        self.show()
+
+    def forget_results(self) -> None:
+        """What was said of the last mask is not true of the segment any more."""
+        self._message = ""
+        self._panel.confidence.text = "–"
+        self._panel.review.show([])
         self.show()
 
     def failed(self, error: Exception) -> None:
@@ -69,15 +89,12 @@ class EffectStatus:
 
     def tick(self) -> None:
         """Time has passed."""
-        now = time.monotonic()
-        if now - self._shown_at >= _SHOW_EVERY_S or not self._is_writing():
-            self._shown_at = now
+        if time.monotonic() - self._shown_at >= _SHOW_EVERY_S or not self._session().is_writing:
             self.show()
 
-    def progress(self, done: int, total: int) -> None:
-        """So many parts of so many are done."""
-        self._panel.progress.maximum = total
-        self._panel.progress.value = done
+    def progress(self, done: int, total: int, doing: str) -> None:
+        """So many parts of so many are done; shown when the time has come."""
+        self._work.tell(done, total, doing)
 
     def prepared(self, encoded: bool) -> None:
         """The model is loaded, and the slice in view perhaps encoded."""
@@ -87,8 +104,8 @@ class EffectStatus:
 
     def written(self, written: Written) -> None:
         """An action is in the segment."""
+        self._work.begin()
         changed = sum(result.added + result.removed for result in written.results)
-        seconds = sum(answer.seconds for answer in written.answers)
         confidences = [
             answer.predicted_iou if answer.structure is None else answer.structure.confidence
             for answer in written.answers
@@ -104,7 +121,9 @@ class EffectStatus:
             ]
         )
         if changed:
-            text = _("Done in {seconds:.1f} s, {voxels} voxels changed.").format(seconds=seconds, voxels=changed)
+            text = _("Done in {seconds:.1f} s, {voxels} voxels changed.").format(
+                seconds=written.seconds, voxels=changed
+            )
         elif all(answer.block is None for answer in written.answers):
             text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
         else:
@@ -116,6 +135,7 @@ class EffectStatus:
 
     def grown(self, growth: Growth) -> None:
         """A segment was continued on the slices beside it."""
+        self._work.begin()
         self._panel.review.show([(_("Grown"), doubtful_slice(each)) for each in growth.slices if each.is_doubtful])
         if not growth.slices:
             self.say(
@@ -149,19 +169,24 @@ class EffectStatus:
 
     def show(self) -> None:
         """Say how things are now."""
-        writing = self._is_writing()
-        if not writing:
-            self._busy_since = None
-        waited = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        self._shown_at = time.monotonic()
+        session = self._session()
+        writing = session.is_writing
         self._panel.cancel.enabled = writing
-        visible = writing and waited > _BAR_AFTER_S
-        if bool(self._panel.progress.visible) != visible:
-            self._panel.progress.setVisible(visible)
+        share = self._work.share if writing else None
+        if share is not None:
+            self._panel.progress.value = round(1000 * share)
+        for widget, visible in ((self._panel.cancel, writing), (self._panel.progress, share is not None)):
+            if bool(widget.visible) != visible:
+                widget.setVisible(visible)
 
         choice, missing = self._choice(), self.what_is_missing()
         model = engine_text(self._engine.state, choice)
         if writing:
-            text = _("{model} Encoding, {seconds:.0f} s…").format(model=model, seconds=waited)
+            doing = self._work.text() or _("encoding, {seconds:.0f} s").format(seconds=session.waited_s)
+            text = f"{model} {self._message}".rstrip() + f" {doing[:1].upper()}{doing[1:]}…"
+            if session.pending_count > 1:
+                text += " " + _("{count} more wait.").format(count=session.pending_count - 1)
         elif missing is not None:
             text = missing
         else:

@@ -21,6 +21,7 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
         AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
         self.panel = None
         self.start = None
+        self.work = None
         self.controller = None
 
     def clone(self):
@@ -79,9 +80,15 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def onReady(self):
         from MedSAMSegmentWidgets.effect_controller import EffectController
+        from MedSAMSegmentWidgets.effect_work import EffectWork
 
         if self.controller is None and self.scriptedEffect.active():
-            self.controller = EffectController(self.scriptedEffect, self.panel)
+            if self.work is not None and not self.work.is_usable:
+                self.work.close()
+                self.work = None
+            if self.work is None:
+                self.work = EffectWork(self.scriptedEffect, self.panel)
+            self.controller = EffectController(self.scriptedEffect, self.panel, self.work)
 
     def started(self):
         """The controller. If the user is quicker than what it needs is imported, that is waited for."""
@@ -99,6 +106,9 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
 
     def cleanup(self):
         self.deactivate()
+        work, self.work = self.work, None
+        if work is not None:
+            work.close()
         panel, self.panel = self.panel, None
         if panel is not None:
             panel.close()

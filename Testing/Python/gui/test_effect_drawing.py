@@ -76,23 +76,6 @@ def test_the_mask_goes_to_the_slice_where_the_box_was_drawn_even_if_the_view_is_
     np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
 
 
-def test_a_segment_selected_while_the_model_works_gets_nothing(workplace):
-    workplace.segmentation.GetSegmentation().AddEmptySegment("Other", "Other")
-    workplace.draw((25, 15), (65, 45))
-    workplace.editor.setCurrentSegmentID("Other")
-    workplace.run_events(0.3)
-    assert not workplace.effect.controller.is_busy
-    assert not workplace.voxels().any()
-    assert not workplace.voxels("Other").any()
-
-
-def test_leaving_the_effect_while_the_model_works_writes_nothing(workplace):
-    workplace.draw((25, 15), (65, 45))
-    workplace.editor.setActiveEffect(None)
-    workplace.run_events(0.3)
-    assert not workplace.voxels().any()
-
-
 def test_removing_the_segmentation_while_the_model_works_is_survived(workplace):
     workplace.draw((25, 15), (65, 45))
     slicer.mrmlScene.RemoveNode(workplace.segmentation)

@@ -231,15 +231,6 @@ def test_growing_can_be_cancelled_and_writes_nothing_then(segmented):
     assert "Cancelled" in segmented.effect.panel.status.text
 
 
-def test_growing_stops_when_another_segment_is_selected(segmented):
-    segmented.segmentation.GetSegmentation().AddEmptySegment("Other", "Other")
-    segmented.effect.panel.segment.grow.click()
-    segmented.editor.setCurrentSegmentID("Other")
-    segmented.run_events(0.3)
-    np.testing.assert_array_equal(segmented.voxels(), segmented.bright(3))
-    assert not segmented.voxels("Other").any()
-
-
 def test_margin_and_numbers_of_slices_are_kept_in_the_scene(workplace):
     options = workplace.effect.panel.segment
     options.margin.value, options.below.value, options.above.value = 7.5, 3, 0

@@ -47,8 +47,8 @@ def test_closing_the_scene_right_after_the_release_adds_no_markup(workplace):
 
 
 def test_of_two_boxes_at_once_the_second_is_shown_and_can_be_picked_up(workplace):
-    workplace.draw((25, 15), (65, 45))
-    workplace.draw((30, 15), (50, 45))
+    workplace.draw((25, 15), (44.5, 45))
+    workplace.draw((45, 15), (65, 45))
     box = workplace.drawn_box()
     workplace.wait()
     assert len(boxes()) == 1

@@ -109,6 +109,8 @@ def _set_up_scene(slicer: Any) -> None:
         slicer.app._layout.show(background)
 
     slicer.util.setSliceViewerLayers = set_layers
+    slicer.app.status_messages = []
+    slicer.util.showStatusMessage = lambda message, _duration=0: slicer.app.status_messages.append(message)
 
 
 class _Application:

@@ -103,7 +103,15 @@ class ScriptedEffect:
     def setParameter(self, name: str, value: str | int | float) -> None:
         if not isinstance(value, (str, int, float)):
             raise TypeError(f"setParameter({name!r}) does not take {value!r}")
-        self.parameterSetNode().SetAttribute(f"{self.name}.{name}", str(value))
+        node, attribute = self.parameterSetNode(), f"{self.name}.{name}"
+        if node.GetAttribute(attribute) == str(value):
+            return
+        # As in Slicer: whoever observes the node's ModifiedEvent is not told of parameters.
+        was_disabled = node.GetDisableModifiedEvent()
+        node.SetDisableModifiedEvent(1)
+        node.SetAttribute(attribute, str(value))
+        node.SetDisableModifiedEvent(was_disabled)
+        node.InvokeCustomModifiedEvent(node.EffectParameterModified)
 
     def setParameterDefault(self, name: str, value: str | int | float) -> None:
         if not self.parameterDefined(name):
@@ -113,7 +121,11 @@ class ScriptedEffect:
         return self.parameterSetNode().GetNodeReference(f"{self.name}.{name}")
 
     def setNodeReference(self, name: str, node: Any) -> None:
-        self.parameterSetNode().SetNodeReferenceID(f"{self.name}.{name}", node.GetID() if node is not None else None)
+        if node is self.nodeReference(name):
+            return
+        parameters = self.parameterSetNode()
+        parameters.SetNodeReferenceID(f"{self.name}.{name}", node.GetID() if node is not None else None)
+        parameters.InvokeCustomModifiedEvent(parameters.EffectParameterModified)
 
     # Options and views
 

@@ -16,7 +16,7 @@ class _SegmentEditorWidget(QtWidgets.QWidget):
         super().__init__(parent)
         self._scene: Any = None
         self._node: Any = None
-        self._tag: int | None = None
+        self._tags: list[int] = []
         self._active: Any = None
         self._effects: list[ScriptedEffect] = []
         self._editor_logic = slicer.vtkSlicerSegmentEditorLogic()
@@ -53,22 +53,30 @@ class _SegmentEditorWidget(QtWidgets.QWidget):
             effect.enter(self)
 
     def _observe(self, node: Any) -> None:
-        if self._node is not None and self._tag is not None:
-            self._node.RemoveObserver(self._tag)
+        for tag in self._tags:
+            self._node.RemoveObserver(tag)
         self._node = node
-        self._tag = node.AddObserver("ModifiedEvent", self._node_modified) if node is not None else None
+        self._tags = []
+        if node is not None:
+            self._tags.append(node.AddObserver("ModifiedEvent", self._node_modified))
+            self._tags.append(node.AddObserver(node.EffectParameterModified, self._parameter_modified))
 
     def _node_modified(self, _node: Any, _event: str) -> None:
         if self._node.GetSegmentationNode() is None:
             self.setActiveEffect(None)
-        elif self._active is not None:
-            self._active.self().updateGUIFromMRML()
+
+    def _parameter_modified(self, _node: Any, _event: str) -> None:
+        """Slicer tells effects of their parameters and node references only: not of another segment."""
+        for effect in self._effects:
+            effect.self().updateGUIFromMRML()
 
     def mrmlSegmentEditorNode(self) -> Any:
         return self._node
 
     def setSegmentationNode(self, node: Any) -> None:
-        self._editor_logic.SetSegmentationNode(node)
+        if node is not self.segmentationNode():
+            self._editor_logic.SetSegmentationNode(node)
+            self.setActiveEffect(None)
 
     def segmentationNode(self) -> Any:
         return self._node.GetSegmentationNode() if self._node is not None else None
