@@ -38,7 +38,7 @@ class EffectOverLogic:
 
 @pytest.fixture
 def effect(desk) -> Iterator[EffectOverLogic]:
-    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as beneath:
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node, overwrite="all") as beneath:
         yield EffectOverLogic(beneath.editor)
 
 
