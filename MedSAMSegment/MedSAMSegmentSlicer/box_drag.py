@@ -13,8 +13,8 @@ from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 CLICK_PIXELS = 4
 """Display pixels that a hand moves during a click without meaning to drag."""
 
-_FLAT = 1e-6
-"""Share of a rectangle's longer side below which the shorter one is none: much less than a display pixel."""
+SMALLEST_SIDE_PIXELS = 5
+"""Display pixels: a rectangle with a shorter side is no box. A hand cannot draw one more exactly than that."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,12 @@ class BoxDrag:
     def __init__(self) -> None:
         self.state = DragState.IDLE
         self._box: DrawnBox | None = None
-        self._start_xy = (0, 0)
+        self._start_xy = self._last_xy = (0, 0)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the pointer is not any more where the button went down."""
+        return self._box is not None and self._last_xy != self._start_xy
 
     @property
     def box(self) -> DrawnBox | None:
@@ -97,7 +102,7 @@ class BoxDrag:
             return False
         point = np.array(ras, dtype=np.float64)
         self._box = DrawnBox(view_id, np.array(slice_to_ras, dtype=np.float64), point, point)
-        self._start_xy = xy
+        self._start_xy = self._last_xy = xy
         self.state = DragState.PRESSED
         return True
 
@@ -107,7 +112,8 @@ class BoxDrag:
             return False
         if view_id != self._box.view_id:
             return True
-        far = max(abs(xy[0] - self._start_xy[0]), abs(xy[1] - self._start_xy[1])) >= CLICK_PIXELS
+        self._last_xy = xy
+        far = max(self._sides_pixels()) >= CLICK_PIXELS
         if self.state is DragState.DRAGGING or far:
             self.state = DragState.DRAGGING
             # The plane is that of the press: the box stays flat even if the view is scrolled with a key meanwhile.
@@ -121,15 +127,13 @@ class BoxDrag:
         """The button goes up.
 
         Returns:
-            The box, None after a click or where it has no width or height; and whether the event is ours.
+            The box, None after a click or where a side is shorter than `SMALLEST_SIDE_PIXELS`; and whether the event
+            is ours.
         """
         state, box = self.state, self._box
+        is_box = state is DragState.DRAGGING and min(self._sides_pixels()) >= SMALLEST_SIDE_PIXELS
         self.cancel()
-        if state is DragState.DRAGGING and box is not None:
-            sides = [abs(float((box.end_ras - box.start_ras) @ box.slice_to_ras[:3, axis])) for axis in (0, 1)]
-            # In a view that is turned, a line along its edge is wide by what rounding leaves of it.
-            return (box if min(sides) > _FLAT * max(sides) else None), True
-        return None, state is DragState.PRESSED
+        return box if is_box else None, state in (DragState.PRESSED, DragState.DRAGGING)
 
     def cancel(self) -> bool:
         """Forget the drag, as Escape does; whether there was one."""
@@ -137,3 +141,6 @@ class BoxDrag:
         self.state = DragState.IDLE
         self._box = None
         return was_active
+
+    def _sides_pixels(self) -> tuple[int, int]:
+        return abs(self._last_xy[0] - self._start_xy[0]), abs(self._last_xy[1] - self._start_xy[1])

@@ -59,12 +59,22 @@ def roi_sources_of_scene(scene: Any) -> list[Any]:
 
 
 def pointer_is_on_a_handle(scene: Any) -> bool:
-    """Whether some markup says that the pointer is on one of its handles or lines, and will move if it is dragged."""
+    """Whether some markup says that the pointer is on one of its handles, and will move if that is dragged.
+
+    Its lines and faces do not count: they reach across the view. Neither does the invisible control point in the middle
+    of an ROI, which Slicer picks beside the handle that is drawn there.
+    """
     for node in _nodes(scene, MARKUPS_CLASS):
         display = node.GetDisplayNode()
         if display is not None and display.GetVisibility():
-            component = display.GetActiveComponentType()
-            if component != display.ComponentNone:
+            handles = {
+                display.ComponentTranslationHandle,
+                display.ComponentRotationHandle,
+                display.ComponentScaleHandle,
+            }
+            if not node.IsA(ROI_CLASS):
+                handles |= {display.ComponentControlPoint, display.ComponentCenterPoint}
+            if display.GetActiveComponentType() in handles:
                 return True
     return False
 

@@ -43,7 +43,9 @@ class EffectController:
         self._views = EffectViews(
             scripted_effect, self._choices, self._session, self._previews, self._status, self._drawn
         )
-        self._handles = RoiHandles(self._session, self._previews, self._choices, self._views.pose, self._correct_box)
+        self._handles = RoiHandles(
+            self._session, self._previews, self._choices, self._views, self._status, self._correct_box
+        )
         self._late_box = LateBox(scripted_effect, self.observe_nodes)
         self._placement = Placement(self._placed)
         self._observers = NodeObservers()

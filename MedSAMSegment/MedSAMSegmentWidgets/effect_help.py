@@ -20,7 +20,7 @@ def help_text() -> str:
         "<html>Draw a box in a slice view: what is in it goes into the segment.<br>"
         "<p><ul style='margin: 0'>"
         "<li><b>Drag with the left button in a slice view:</b> draw a box; its content goes into the selected segment."
-        "<li><b>Drag a handle of the box:</b> correct it; the result follows."
+        "<li><b>Rest the pointer on a handle of the box, then drag it:</b> correct the box; the result follows."
         "<li><b>Escape while dragging:</b> forget the box."
         "<li><b>ROI:</b> choose or place one for several slices or a whole structure, then click Apply. A line along a "
         "lesion's longest diameter, a plane or a closed curve will do as well: the arrow beside New ROI places them."

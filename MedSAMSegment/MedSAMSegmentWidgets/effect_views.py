@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import InvalidPromptError, MedSAMSegmentError
+from MedSAMSegmentSlicer.matrices import to_numpy
 from MedSAMSegmentSlicer.slice_view_layers import shows_volume
 from MedSAMSegmentSlicer.slice_view_plane import slice_to_ras
 from MedSAMSegmentWidgets.box_drawing import BoxDrawing
@@ -61,7 +63,7 @@ class EffectViews:
 
     def close(self) -> None:
         """Follow them no more."""
-        self._drawing.cancel()
+        self._drawing.close()
         self._settle.stop()
         self._settle.disconnect("timeout()", self._settled)
 
@@ -102,6 +104,10 @@ class EffectViews:
         """
         return slice_to_ras(self._slice_node())
 
+    def mm_per_pixel(self) -> float:
+        """Of the display, in the view that was used last. Errors as `pose`."""
+        return float(np.linalg.norm(to_numpy(self._slice_node().GetXYToRAS())[:3, 0]))
+
     def _box_moved(self, box: DrawnBox) -> None:
         try:
             if self._may_prepare():
@@ -109,8 +115,12 @@ class EffectViews:
         except MedSAMSegmentError:
             pass  # whatever is wrong with the image is said when the box is drawn
 
-    def _box_dropped(self) -> None:
+    def _box_dropped(self, is_too_small: bool) -> None:
         self._session.preparation.end_drag()
+        if is_too_small:
+            self._status.say(
+                _("Too small for a box: nothing was changed. Drag across the structure; zoom in on a small one.")
+            )
         self.settle()
 
     def _entered(self, slice_node: Any) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from slicer.i18n import tr as _
+
 from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentSlicer.box_drag import SMALLEST_SIDE_PIXELS
 from MedSAMSegmentSlicer.roi_selection import remembered_pose, restore_pose
 
 if TYPE_CHECKING:
     from MedSAMSegmentSlicer.effect_session import EffectSession
     from MedSAMSegmentWidgets.effect_choices import EffectChoices
+    from MedSAMSegmentWidgets.effect_status import EffectStatus
+    from MedSAMSegmentWidgets.effect_views import EffectViews
     from MedSAMSegmentWidgets.node_observers import NodeObservers
     from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
 
@@ -22,7 +27,8 @@ class RoiHandles:
         session: of the effect; computes previews.
         overlays: that show them.
         choices: of the user.
-        pose_of_view: (4, 4) of the slice view that was used last.
+        views: the slice views.
+        status: is told what is wrong.
         correct: a handle of the drawn box was let go; whether something comes of it, or the box goes back.
     """
 
@@ -31,13 +37,15 @@ class RoiHandles:
         session: EffectSession,
         overlays: PreviewOverlays,
         choices: EffectChoices,
-        pose_of_view: Callable[[], Any],
+        views: EffectViews,
+        status: EffectStatus,
         correct: Callable[[Any], bool],
     ) -> None:
         self._session = session
         self._overlays = overlays
         self._choices = choices
-        self._pose_of_view = pose_of_view
+        self._views = views
+        self._status = status
         self._correct = correct
         self._pose_before_drag: tuple[Any, Any] | None = None
         self._is_dragged = False
@@ -78,12 +86,24 @@ class RoiHandles:
             return
         if node is self._choices.drawn_box():
             self._overlays.hide()
-            if self._correct(node):
+            if self._is_too_small(node):
+                self.revert()
+                self._status.say(
+                    _(
+                        "That is too small for a box: it is back where it was, and what it did stays. Drag its handle "
+                        "less far, or draw a new box."
+                    )
+                )
+            elif self._correct(node):
                 self.forget_pose()
             else:
                 self.revert()
         elif self._choices.settings().live_preview:
             self._preview(node, moving=False)
+
+    def _is_too_small(self, box: Any) -> bool:
+        """Whether a side of the drawn box, on its own slice, is shorter than that of a new box may be."""
+        return min(box.GetSize()[:2]) < SMALLEST_SIDE_PIXELS * self._views.mm_per_pixel()
 
     def _preview(self, node: Any, *, moving: bool) -> None:
         self._session.preparation.cancel_idle()
@@ -91,7 +111,7 @@ class RoiHandles:
             if node is self._choices.drawn_box():
                 self._session.previews.preview_box(node, moving=moving)
             else:
-                self._session.previews.preview(node, self._pose_of_view(), moving=moving)
+                self._session.previews.preview(node, self._views.pose(), moving=moving)
         except MedSAMSegmentError:
             # Half-way through a drag an ROI may be flat or off the image: there is nothing to show.
             self._overlays.hide()

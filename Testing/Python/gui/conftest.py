@@ -100,6 +100,20 @@ class Workplace:
     def view(self) -> Any:
         return slicer.app.layoutManager().sliceWidget("Red")
 
+    def cursor_shape(self) -> int:
+        """Of the pointer over the axial view, as Qt numbers it."""
+        view = self.view.sliceView()
+        return view.cursor.shape() if not in_real_slicer() else view.VTKWidget().cursor.shape()
+
+    def number_of_actors(self) -> int:
+        """What is drawn over the slice in the axial view."""
+        if not in_real_slicer():
+            return len(self.view.actors())
+        renderers = self.view.sliceView().renderWindow().GetRenderers()
+        return sum(
+            renderers.GetItemAsObject(n).GetActors2D().GetNumberOfItems() for n in range(renderers.GetNumberOfItems())
+        )
+
     def show_slice(self, k: int) -> None:
         self.view.mrmlSliceNode().SetOrientation("Axial")
         self.view.mrmlSliceNode().JumpSliceByCentering(0.0, 0.0, self.ras(0, 0, k)[2])

@@ -205,14 +205,6 @@ def test_the_drawn_box_stays_in_the_scene_but_not_in_node_selectors(workplace):
     assert workplace.drawn_box().GetID() == first
 
 
-def test_a_press_on_an_roi_handle_is_left_to_the_markup(workplace, roi, monkeypatch):
-    monkeypatch.setattr("MedSAMSegmentWidgets.box_drawing.pointer_is_on_a_handle", lambda _scene: True)
-    assert workplace.event("LeftButtonPressEvent", workplace.xy(25, 15)) is False
-    assert workplace.event("MouseMoveEvent", workplace.xy(65, 45)) is False
-    assert workplace.event("LeftButtonReleaseEvent", workplace.xy(65, 45)) is False
-    assert not workplace.effect.controller.is_busy
-
-
 def test_new_roi_is_placed_with_the_mouse_while_the_effect_stays_active(workplace):
     workplace.effect.panel.new_roi.button.click()
     interaction = slicer.app.applicationLogic().GetInteractionNode()

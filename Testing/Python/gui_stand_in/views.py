@@ -16,6 +16,12 @@ _COLORS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
 class _SliceView:
+    def __init__(self) -> None:
+        self.cursor: Any = None
+
+    def setViewCursor(self, cursor: Any) -> None:
+        self.cursor = cursor
+
     def scheduleRender(self) -> None:
         """There is nothing to draw on."""
 

@@ -49,12 +49,27 @@ def test_in_a_turned_view_a_drag_along_one_edge_has_no_area_either(angle):
     assert drag.release() == (None, True)
 
 
-def test_coming_back_to_the_start_after_a_drag_is_still_a_drag():
+def test_coming_back_to_the_start_gives_up_the_box():
     drag = BoxDrag()
     _drag_to(drag, (60, 40), (-10.0, 45.0, 7.0))
     drag.move("Red", (11, 12), (29.0, 21.0, 7.0))
-    box, _ = drag.release()
-    assert box is not None
+    assert drag.release() == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("end_xy", "is_box"), [((15, 15), True), ((14, 60), False), ((60, 14), False), ((5, 60), True)]
+)
+def test_a_rectangle_with_a_side_of_less_than_five_pixels_is_no_box(end_xy, is_box):
+    drag = BoxDrag()
+    _drag_to(drag, end_xy, (-10.0, 45.0, 7.0))
+    assert drag.has_moved
+    assert (drag.release()[0] is not None) is is_box
+
+
+def test_a_click_has_not_moved():
+    drag = BoxDrag()
+    drag.press("Red", (10, 10), (30.0, 20.0, 7.0), AXIAL, handle=False)
+    assert not drag.has_moved
 
 
 def test_a_press_on_a_handle_is_passed_on_until_the_button_is_up():

@@ -105,6 +105,13 @@ def test_the_pointer_is_on_a_handle_when_a_visible_roi_says_so(scene):
     assert not pointer_is_on_a_handle(scene.mrml)
 
 
+def test_an_outline_and_the_invisible_point_in_the_middle_of_an_roi_are_no_handles(scene):
+    display = _roi(scene, "a").GetDisplayNode()
+    for component in (display.ComponentROI, display.ComponentControlPoint, display.ComponentLine):
+        display.SetActiveComponent(component, 0)
+        assert not pointer_is_on_a_handle(scene.mrml)
+
+
 def test_an_roi_is_put_back_to_where_it_was(scene):
     import vtk
 
