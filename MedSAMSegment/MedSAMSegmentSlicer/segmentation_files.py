@@ -75,6 +75,15 @@ def read_segmentation(scene: Any, path: Path) -> Any:
     if not path.is_file():
         raise InvalidImageError(f"There is no segmentation {path}. Check the path.")
     _check_readable(path)
+    return load_segmentation(scene, path)
+
+
+def load_segmentation(scene: Any, path: Path) -> Any:
+    """As `read_segmentation`, of a file that is known to be one: unchecked, a damaged one can end the process.
+
+    Raises:
+        InvalidImageError: Slicer cannot read it.
+    """
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name.removesuffix(SEGMENTATION_SUFFIX))
     node.CreateDefaultDisplayNodes()
     storage = scene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")

@@ -30,14 +30,14 @@ from MedSAMSegmentLib.propagation.structure import segment_structure
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
 from MedSAMSegmentSlicer.command_line.console import shown
 from MedSAMSegmentSlicer.command_line.contact_sheet import MAX_TILES, pick_tiles, save_contact_sheet
+from MedSAMSegmentSlicer.command_line.input_reader import InputReader
 from MedSAMSegmentSlicer.command_line.path_checks import check_cache_folder, check_input, check_name
 from MedSAMSegmentSlicer.command_line.preview import structure_tiles
 from MedSAMSegmentSlicer.command_line.report import JobReport, RoiReport
 from MedSAMSegmentSlicer.logic_segment_writer import LogicSegmentWriter, Overwrite, logic_segment_writer
-from MedSAMSegmentSlicer.plane_nodes import NamedPlane, parse_plane
+from MedSAMSegmentSlicer.plane_nodes import NamedPlane
 from MedSAMSegmentSlicer.provenance import describe_window, provenance_of, tag_segment
 from MedSAMSegmentSlicer.results_table import TABLE_SUFFIX, TableRow, measured, write_csv
-from MedSAMSegmentSlicer.roi_files import read_rois
 from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
 from MedSAMSegmentSlicer.segment_block import segment_block
@@ -46,11 +46,10 @@ from MedSAMSegmentSlicer.segmentation_files import (
     LABELMAP_SUFFIX,
     OUTPUT_SUFFIXES,
     check_grid,
-    read_segmentation,
+    load_segmentation,
     write_segmentation,
 )
 from MedSAMSegmentSlicer.temporary_folders import remove_leftovers
-from MedSAMSegmentSlicer.volume_files import read_volume
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
 
 PREVIEW_SUFFIXES = (".png",)
@@ -85,7 +84,9 @@ class SegmentJob:
     table: Path | None = None
 
 
-def run(job: SegmentJob, progress: Progress, note: Callable[[str], None], written: list[Path]) -> JobReport:
+def run(
+    job: SegmentJob, progress: Progress, note: Callable[[str], None], written: list[Path], reader: InputReader
+) -> JobReport:
     """Do the job; the files are there when it returns, and none of them if it raises.
 
     Args:
@@ -93,18 +94,22 @@ def run(job: SegmentJob, progress: Progress, note: Callable[[str], None], writte
         progress: told the share that is done, and what is going on.
         note: told what the user should know: the window that was used, what was left out.
         written: gets the files, all at once, when they are in place: an interruption can come after that.
+        reader: of the input files; closed when they are read.
 
     Raises:
         MedSAMSegmentError: the input, the options or the output are not right.
     """
     start = time.perf_counter()
     slices = _check(job)
-    named_plane = parse_plane(job.plane) if job.plane not in ("auto", *ORIENTATIONS) else None
-    rois = [roi for path in job.rois for roi in read_rois(path, job.thickness)]
+    named_plane = reader.parse_plane(job.plane) if job.plane not in ("auto", *ORIENTATIONS) else None
+    rois = [roi for path in job.rois for roi in reader.read_rois(path, job.thickness)]
     progress(0.02, "Reading the volume")
-    volume = read_volume(job.volume, job.series, note)
+    volume = reader.read_volume(job.volume, job.series, note)
     if job.segmentation is None:
         check_grid(job.output, volume.geometry)
+    else:
+        reader.check_segmentation(job.segmentation)
+    reader.close()  # gives its memory back
     progress(0.05, "Loading the model")
     before_loading = time.perf_counter()
     model = load_model(job.model, job.device, job.precision, preprocessing=job.preprocessing)
@@ -278,7 +283,7 @@ def _measured(volume: Path, report: RoiReport) -> TableRow:
 
 def _segmentation(scene: Any, job: SegmentJob, volume_node: Any) -> Any:
     if job.segmentation is not None:
-        return read_segmentation(scene, job.segmentation)
+        return load_segmentation(scene, job.segmentation)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)

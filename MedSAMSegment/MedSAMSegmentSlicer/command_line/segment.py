@@ -21,6 +21,7 @@ from MedSAMSegmentSlicer.command_line.console import (
     say,
     shown,
 )
+from MedSAMSegmentSlicer.command_line.input_reader import InputReader
 from MedSAMSegmentSlicer.command_line.interruptions import Interrupted, stop_if_interrupted
 
 
@@ -148,7 +149,12 @@ def segment(
     if as_json:
         print_result("", end="")  # closed or full is better known before the work
     written: list[Path] = []
-    with _what_is_written_said(written), library_output_apart(shown_on_stderr=debug), progress_bar() as bar:
+    with (
+        _what_is_written_said(written),
+        InputReader(show_output=debug) as reader,
+        library_output_apart(shown_on_stderr=debug),
+        progress_bar() as bar,
+    ):
         from MedSAMSegmentLib.inference.mask_options import MaskOptions
         from MedSAMSegmentSlicer.command_line.job import SegmentJob, run
 
@@ -179,7 +185,7 @@ def segment(
             stop_if_interrupted()
             bar.update(task, completed=fraction, description=shown(text))
 
-        report = run(job, progress, note=say, written=written)
+        report = run(job, progress, note=say, written=written, reader=reader)
     with _what_is_written_said(written):
         if as_json:
             print_result(json.dumps(report.as_json(), indent=1, allow_nan=False))

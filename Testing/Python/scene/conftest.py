@@ -8,10 +8,10 @@ import pytest
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentSlicer.scene import HeadlessScene, headless_scene
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
-from support.command_line import case_folder, medsam_segment
+from support.command_line import case_folder, lasting_reader, medsam_segment
 from support.mrml import Desk
 
-__all__ = ["case_folder", "desk", "medsam_segment", "scene"]
+__all__ = ["case_folder", "desk", "lasting_reader", "medsam_segment", "scene"]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from MedSAMSegmentSlicer.command_line import job as job_module
+from MedSAMSegmentSlicer.command_line import segment as segment_module
+from MedSAMSegmentSlicer.command_line.input_reader import InputReader
 from MedSAMSegmentSlicer.command_line.main import main
 from support.files import write_rois, write_sphere
 from support.threshold_model import ThresholdModel
@@ -25,10 +27,25 @@ def case_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class LastingReader(InputReader):
+    """Serves one run after the other: each would import Slicer's libraries anew."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def lasting_reader():
+    with LastingReader() as reader:
+        yield reader
+    InputReader.close(reader)
+
+
 @pytest.fixture
-def medsam_segment(monkeypatch, capfd, case_folder):
+def medsam_segment(monkeypatch, capfd, case_folder, lasting_reader):
     """Runs the command line in the folder with the stand-in model, as a shell would."""
     monkeypatch.chdir(case_folder)
+    monkeypatch.setattr(segment_module, "InputReader", lambda **options: lasting_reader)
     monkeypatch.setattr(job_module, "load_model", lambda *args, **options: ThresholdModel())
 
     def call(*arguments: str) -> Outcome:

@@ -17,8 +17,33 @@ from pathlib import Path
 from typing import Any
 
 from MedSAMSegmentSlicer import temporary_folders
-from MedSAMSegmentSlicer.command_line import job, main
+from MedSAMSegmentSlicer.command_line import job, main, segment
+from MedSAMSegmentSlicer.roi_files import read_rois
+from MedSAMSegmentSlicer.volume_files import read_volume
 from support.threshold_model import ThresholdModel
+
+
+class ReaderInThisProcess:
+    """Instead of `InputReader`, which would import Slicer's libraries in each run."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
+
+    def __enter__(self) -> ReaderInThisProcess:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def read_volume(self, path: Path, series_uid: str | None, note: Callable[[str], None]) -> Any:
+        return read_volume(path, series_uid, note)
+
+    def read_rois(self, path: Path, thickness_mm: float | None) -> Any:
+        return read_rois(path, thickness_mm)
+
 
 OUTPUTS = ("out.seg.nrrd", "out.png", "out.csv")
 PLACES: dict[str, tuple[Any, str]] = {
@@ -68,6 +93,7 @@ def run_once(place: str, times: int, number: int, messages: int) -> int:
 if __name__ == "__main__":
     os.chdir(sys.argv[1])
     job.load_model = lambda *args, **options: ThresholdModel()  # type: ignore[attr-defined]
+    segment.InputReader = ReaderInThisProcess  # type: ignore[attr-defined]
     answers = []
     for n, (place, times, number) in enumerate(json.loads(sys.argv[2])):
         folder = Path(f"case{n}")
