@@ -195,7 +195,10 @@ def _outcome(action: Action) -> int:
     except MedSAMSegmentError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    except BaseException:
+    except BaseException as error:
+        if type(error) is KeyboardInterrupt:  # as Python itself does
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
         traceback.print_exc()
         return 1
     return 0

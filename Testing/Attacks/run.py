@@ -19,7 +19,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / "MedSAMSegment"), str(ROOT / "Testing" / "Python"), str(HERE)]
 
+import faults  # noqa: E402
 import mutations  # noqa: E402
+import signals  # noqa: E402
 import workplace  # noqa: E402
 from table import Table  # noqa: E402
 
@@ -47,8 +49,12 @@ def main() -> None:
     workplace.import_what_a_run_imports()
     table = Table(OUTPUT / "lost")
     for attack in arguments.attacks or ATTACKS:
-        if attack == "mutations":
+        if attack == "signals":
+            signals.attack(table, arguments.short)
+        elif attack == "mutations":
             mutations.attack(table, arguments.seed, arguments.inputs or (SHORT if arguments.short else FULL))
+        else:
+            faults.attack(table, arguments.short)
     tried = sum(row.tried for row in table.rows.values())
     closing = f"{tried:,} attacks in {time.monotonic() - start:.0f} s, lost: {table.lost or 'nothing'}"
     OUTPUT.mkdir(exist_ok=True)

@@ -38,7 +38,9 @@ class Table:
     def lost(self) -> int:
         return sum(len(row.lost) for row in self.rows.values())
 
-    def tried(self, name: str, ending: Ending, case: str, complaints: list[str], **files: bytes) -> None:
+    def tried(
+        self, name: str, ending: Ending, case: str, complaints: list[str], note: str = "", **files: bytes
+    ) -> None:
         """Note a try.
 
         Args:
@@ -46,11 +48,12 @@ class Table:
             ending: how the process ended.
             case: which try, so that it can be repeated.
             complaints: what is wrong with it; none for a try that was survived.
+            note: what is worth counting beside the ending.
             files: name with ``_`` for ``.`` → contents that the try needs.
         """
         row = self.rows.setdefault(name, Row(name))
         row.tried += 1
-        row.endings[str(ending).split(" after ")[0]] += 1
+        row.endings[str(ending).split(" after ")[0] + (f", {note}" if note else "")] += 1
         row.slowest = max(row.slowest, ending.seconds)
         if not complaints:
             return
