@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import forked
 import workplace
-from hostile_hub import LYING, SLOW, hostile_hub
+from hostile_hub import LYING, MAY_SUCCEED, SLOW, hostile_hub
 from table import Table, complaints_about
 
 _NOBODY = 54321
@@ -278,7 +278,12 @@ def _download(table: Table, name: str, behaviour: str, interrupted: bool) -> Non
                 workplace.command_line("models", "download", "medsam-vit-b")
 
         ending = forked.run(action, folder, forked.Limits(seconds=_SECONDS_WITHOUT_ANSWER))
-        complaints = complaints_about(ending, (2, 130) if interrupted else (2,))
+        codes = (0, 2) if behaviour in MAY_SUCCEED else (2, 130) if interrupted else (2,)
+        complaints = complaints_about(ending, codes)
+        if ending.code == 0:
+            listed = forked.run(lambda: _print_state(inner), folder)
+            if listed.output.strip() != "not verified":
+                complaints.append(f"the list of models says {(listed.output or listed.errors).strip()[-200:]!r} of it")
         if interrupted and ending.seconds > 2 + _SECONDS_TO_STOP:
             complaints.append(f"Ctrl-C was answered after {ending.seconds - 2:.0f} s")
         outside = [path for path in root.rglob("*") if not path.is_relative_to(inner) and path not in inner.parents]
@@ -288,6 +293,18 @@ def _download(table: Table, name: str, behaviour: str, interrupted: bool) -> Non
             complaints.append(
                 f"outside of the cache: {', '.join(str(path.relative_to(root)) for path in outside)[:200]}"
             )
-        if usable := list((inner / "cache").glob("*/snapshots/*/model.safetensors")):
+        if behaviour not in MAY_SUCCEED and (usable := list((inner / "cache").glob("*/snapshots/*/model.safetensors"))):
             complaints.append(f"taken for a model: {usable[0].relative_to(inner)}")
         table.tried(name, ending, behaviour, complaints)
+
+
+def _print_state(inner: Path) -> None:
+    """What the list of models says of what is in the cache."""
+    from huggingface_hub import constants
+
+    from MedSAMSegmentLib.models.description import describe
+    from MedSAMSegmentLib.models.weights import weights_status
+
+    constants.HF_HUB_CACHE = str(inner / "cache")
+    os.environ["MEDSAMSEGMENT_MODELS"] = str(inner / "models")
+    print(weights_status(describe("medsam-vit-b")).state.value)

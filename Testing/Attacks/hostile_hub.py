@@ -19,6 +19,8 @@ LYING = (
     "a commit that leads out of the cache", "a redirect to itself", "a redirect to a file", "a redirect to nowhere",
     "error 500", "error 429", "a login page", "a configuration without end", "a header of a megabyte", "noise",
 )  # fmt: skip
+MAY_SUCCEED = ("a hash that is no hash", "no hash")
+"""The bytes arrive; that nobody vouches for them has to be said."""
 SLOW = ("silence", "silence in the middle of the weights", "a byte now and then")
 
 
@@ -93,7 +95,9 @@ def _handler(behaviour: str) -> type[BaseHTTPRequestHandler]:
             elif behaviour == "fewer bytes than announced":
                 self._whole(WEIGHTS, names, said=len(WEIGHTS) * 2)
             elif behaviour == "more bytes than announced":
-                self._whole(WEIGHTS * 2, names, said=len(WEIGHTS))
+                self._head(200, names | {"Transfer-Encoding": "chunked"})
+                if self.command == "GET":
+                    self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (2 * len(WEIGHTS), WEIGHTS * 2))
             elif behaviour == "a size of 10^15 bytes":
                 self._whole(WEIGHTS, names | {"X-Linked-Size": str(10**15)}, said=10**15)
             elif behaviour == "silence in the middle of the weights":

@@ -40,13 +40,14 @@ class _Bomb:
 
     def __init__(self, at: int | None, number: int) -> None:
         self.count = 0
+        self._process = os.getpid()
         self._at = at
         self._number = number
 
     def tick(self) -> None:
         self.count += 1
-        if self.count == self._at:
-            os.kill(os.getpid(), self._number)
+        if self.count == self._at and os.getpid() == self._process:
+            os.kill(self._process, self._number)
 
 
 def _at_file_operations(bomb: _Bomb) -> None:
@@ -88,7 +89,9 @@ class _Scene:
         prepare: makes the files, in the parent.
         action: what is interrupted, in the child.
         state: what is there now: ``old``, ``new``, or words for what must not be.
-        allowed: states beside old and new that are no loss.
+        allowed: states beside old and new that are no loss after SIGKILL.
+        is_tidy: whether nothing temporary may be left after SIGINT and SIGTERM, as where it was made from a patient's
+            image; elsewhere it may stay until the next run.
     """
 
     name: str
@@ -96,6 +99,7 @@ class _Scene:
     action: Action
     state: Callable[[Path], str]
     allowed: tuple[str, ...] = ()
+    is_tidy: bool = False
 
 
 def attack(table: Table, short: bool) -> None:
@@ -171,7 +175,7 @@ def _complaints(scene: _Scene, folder: Path, ending: forked.Ending, number: int)
     if state != "old" and _CLAIMS_NOTHING.search(ending.errors):
         complaints.append(f"it says that nothing was written, and what is there is {state}")
     left = _leftovers(folder)
-    if left and number != signal.SIGKILL and not by_signal:
+    if left and scene.is_tidy and number != signal.SIGKILL and not by_signal:
         complaints.append(f"left behind: {', '.join(left)}")
     if left:
         complaints += _after_the_next_run(scene, folder)
@@ -230,7 +234,7 @@ def _segment_scene(case: Path) -> _Scene:
         return next(iter(states.values())) if len(set(states.values())) == 1 else "mixed"
 
     # No process can undo what it has renamed when it is killed in between: every file is whole then.
-    return _Scene("segment with three outputs", prepare, action, state, ("mixed",))
+    return _Scene("segment with three outputs", prepare, action, state, ("mixed",), is_tidy=True)
 
 
 def _state_of_output(path: Path) -> str:
