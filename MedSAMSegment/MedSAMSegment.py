@@ -75,6 +75,7 @@ class MedSAMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.panel = None
+        self.isShown = False
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -86,8 +87,13 @@ class MedSAMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.panel = ModulePanel(self.ui)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.isShown = True
+        scene = slicer.mrmlScene
+        # Before the widgets notice that nodes go, which they would take for the user's choice, and after they have
+        # noticed that nodes came.
+        self.addObserver(scene, scene.StartBatchProcessEvent, self.onSceneStartBatch, priority=100.0)
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose, priority=100.0)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneEndBatch, priority=-100.0)
         self.panel.set_parameter_node(self.logic.getParameterNode())
 
     def cleanup(self):
@@ -96,17 +102,22 @@ class MedSAMSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.close()
 
     def enter(self):
+        self.isShown = True
         self.panel.set_parameter_node(self.logic.getParameterNode())
         self.panel.refresh()
 
     def exit(self):
+        self.isShown = False
         self.panel.set_parameter_node(None)
 
     def onSceneStartClose(self, _caller, _event):
         self.panel.scene_closes()
 
-    def onSceneEndClose(self, _caller, _event):
-        if self.parent.isEntered:
+    def onSceneStartBatch(self, _caller, _event):
+        self.panel.set_parameter_node(None)
+
+    def onSceneEndBatch(self, _caller, _event):
+        if self.isShown and not slicer.mrmlScene.IsBatchProcessing():
             self.panel.set_parameter_node(self.logic.getParameterNode())
 
     def onReload(self):
