@@ -18,6 +18,7 @@ class WrappingLabel(qt.QObject):
         qt.QObject.__init__(self)
         self._label = label
         label.wordWrap = True
+        label.textFormat = qt.Qt.PlainText  # names of nodes and segments are no markup
         label.installEventFilter(self)
 
     def show(self, text: str) -> None:
