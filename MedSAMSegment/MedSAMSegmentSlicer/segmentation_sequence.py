@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from MedSAMSegmentLib.errors import InvalidImageError
@@ -15,6 +15,7 @@ from MedSAMSegmentSlicer.provenance import provenance_of, tag_segment
 from MedSAMSegmentSlicer.results_table import TableRow, measured
 from MedSAMSegmentSlicer.roi_nodes import Roi
 from MedSAMSegmentSlicer.scene import headless_scene
+from MedSAMSegmentSlicer.segment_block import segment_block
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node, volume_from_node
 
@@ -40,11 +41,13 @@ class SequenceResult:
         sequence: ``vtkMRMLSequenceNode`` of segmentations with the index of the volumes' one.
         shown: ``vtkMRMLSegmentationNode`` in which the browser shows the present frame of it.
         rows: a row for each ROI of each frame, frame after frame; the image is the sequence's name and the index.
+        segments: of each row: the frame's index value, and the segment's id.
     """
 
     sequence: Any
     shown: Any
     rows: list[TableRow]
+    segments: list[tuple[str, str]]
 
 
 def frames_of(sequence: Any) -> list[Frame]:
@@ -108,6 +111,7 @@ def add_segmentation_sequence(
     result.SetIndexUnit(sequence.GetIndexUnit())
     result.SetIndexType(sequence.GetIndexType())
     rows = []
+    segments = []
     # A scene of its own: in the user's one, every frame would flash up in the views and in the lists of nodes.
     with headless_scene() as workshop:
         for frame, of_frame in zip(frames, structures, strict=True):
@@ -125,11 +129,26 @@ def add_segmentation_sequence(
                 segment = segmentation.GetSegmentation().GetSegment(segment_id)
                 tag_segment(segment, provenance_of(identity, roi.box, structure))
                 rows.append(_row(f"{sequence.GetName()} {frame.index_value}", segment.GetName(), structure))
+                segments.append((frame.index_value, segment_id))
             result.SetDataNodeAtValue(segmentation, frame.index_value)
             workshop.mrml.RemoveNode(segmentation)
             workshop.mrml.RemoveNode(frame_node)
     scene.AddNode(result)
-    return SequenceResult(result, _show_beside(browser, volume_node, result), rows)
+    return SequenceResult(result, _show_beside(browser, volume_node, result), rows, segments)
+
+
+def sequence_measured_again(result: SequenceResult) -> SequenceResult:
+    """The result with names and measures of the segments as they are now; removed ones are left out."""
+    rows, segments = [], []
+    for row, (index_value, segment_id) in zip(result.rows, result.segments, strict=True):
+        node = result.sequence.GetDataNodeAtValue(index_value)
+        segment = None if node is None else node.GetSegmentation().GetSegment(segment_id)
+        if segment is None:
+            continue
+        block = segment_block(node, segment_id)
+        rows.append(measured(row.image, segment.GetName(), block, row.slices, row.doubtful_slices, row.confidence))
+        segments.append((index_value, segment_id))
+    return replace(result, rows=rows, segments=segments)
 
 
 def _show_beside(browser: Any, volume_node: Any, sequence: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from MedSAMSegmentLib.errors import MedSAMSegmentError
+from MedSAMSegmentLib.errors import InvalidOptionError, MedSAMSegmentError
 from MedSAMSegmentLib.models.description import load_descriptions
 from MedSAMSegmentSlicer.background_run import BackgroundRun
+from MedSAMSegmentSlicer.image_in_use import need_in_scene
 from MedSAMSegmentSlicer.inference_engine import ModelChoice, shared_engine
 from MedSAMSegmentSlicer.roi_job import RoiJob, RoiJobResult, start_roi_job
 from MedSAMSegmentSlicer.segmentation_sequence import SequenceResult, browser_of
 from MedSAMSegmentSlicer.sequence_job import start_sequence_job
-from MedSAMSegmentSlicer.status_text import logged_error_text, weights_are_missing, what_is_missing
+from MedSAMSegmentSlicer.status_text import WorkProgress, logged_error_text, weights_are_missing, what_is_missing
 from MedSAMSegmentSlicer.update_job import start_update_job
 from MedSAMSegmentWidgets.application_settings import default_choice
 from MedSAMSegmentWidgets.connections import Connections
@@ -25,12 +27,16 @@ from MedSAMSegmentWidgets.engine_timer import EngineTimer
 from MedSAMSegmentWidgets.models_section import JOB as MODELS_JOB
 from MedSAMSegmentWidgets.models_section import ModelsSection
 from MedSAMSegmentWidgets.module_parameters import show_choices
+from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.results_view import ResultsView
 from MedSAMSegmentWidgets.roi_chooser import RoiChooser
 from MedSAMSegmentWidgets.set_up_section import SetUpSection
 
 JOB = "module segment"
 """Key of the run of *Segment ROIs*."""
+
+_SHOW_EVERY_S = 0.5
+"""While something runs: drawing the panel more often than that would slow it down where OpenGL is software."""
 
 
 class ModulePanel:
@@ -48,7 +54,14 @@ class ModulePanel:
         self._timer = EngineTimer(self._engine, self._failed, self._ticked)
         self._connections = Connections()
         self._fill_models()
-        self.results = ResultsView(ui)
+        self._work = WorkProgress()
+        self._shown_at = 0.0
+        self._is_shown_busy: bool | None = None
+        self._needed: list[Any] = []
+        self._result_text: str | None = None
+        self._observers = NodeObservers()
+        self._observers.add(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._node_removed)
+        self.results = ResultsView(ui, self._result_changed)
         self.rois = RoiChooser(ui, self._say)
         self.set_up = SetUpSection(ui, self._engine, self.refresh)
         self.models = ModelsSection(ui, self._engine, self._begin, self._end, self._progress, self._changed)
@@ -71,6 +84,7 @@ class ModulePanel:
         """Leave nothing behind."""
         self.cancel()
         self.set_parameter_node(None)
+        self._observers.remove_all()
         self._connections.remove_all()
         self.results.close()
         self.rois.close()
@@ -79,11 +93,12 @@ class ModulePanel:
         self._timer.close()
 
     def set_parameter_node(self, parameters: Any) -> None:
-        """Connect the widgets to a parameter node, or to none."""
+        """Connect the widgets to a parameter node, or to none: while its nodes come or go, and while nobody looks."""
         if self._parameters is not None:
             self._parameters.disconnectGui(self._gui_tag)
         self._parameters = parameters
         self.rois.set_parameter_node(parameters)
+        self.results.follow(parameters is not None)
         if parameters is None:
             return
         self._gui_tag = parameters.connectGui(self._ui)
@@ -123,10 +138,13 @@ class ModulePanel:
                 parameters.plane,
                 parameters.level,
             )
-            if parameters.allTimePoints and browser_of(job.volume) is not None:
+            browser = browser_of(job.volume) if parameters.allTimePoints else None
+            if browser is not None:
                 start_sequence_job(self._run(self._sequence_done), job)
+                self._needed = [job.volume, *job.rois, browser, browser.GetSequenceNode(job.volume)]
             else:
                 start_roi_job(self._run(self._done), slicer.mrmlScene, job, save_state_in_editors)
+                self._needed = job.nodes
             self._begin(_("Segmenting…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -138,6 +156,7 @@ class ModulePanel:
             return
         try:
             start_update_job(self._run(self._updated), slicer.mrmlScene, result, save_state_in_editors)
+            self._needed = [result.job.volume, result.segmentation]
             self._begin(_("Updating…"))
         except MedSAMSegmentError as error:
             self._failed(error)
@@ -154,6 +173,7 @@ class ModulePanel:
         self.cancel()
         self.results.clear()
         self.set_parameter_node(None)
+        self._say_ready()
 
     def try_it(self) -> None:
         """Load the sample and an ROI, and segment it."""
@@ -209,19 +229,18 @@ class ModulePanel:
             text += " " + _("New segments: {count}.").format(count=len(new))
         if continued:
             text += " " + _("Added to what is there: {names}.").format(names=", ".join(continued))
-        self._end(text + self._advice([row.name for row in result.rows if row.structure.block is None]))
-        self.set_up.refresh()
+        self._end_with(text + self._advice([row.name for row in result.rows if row.structure.block is None]))
 
     def _updated(self, result: RoiJobResult) -> None:
         self.results.show(result)
-        self._end(_("Done. The slices between the corrected ones were segmented again."))
-        self.set_up.refresh()
+        self._end_with(_("Done. The slices between the corrected ones were segmented again."))
 
     def _sequence_done(self, result: SequenceResult) -> None:
         self.results.show_sequence(result)
         text = _("Done: the sequence {name} plays along.").format(name=result.sequence.GetName())
-        self._end(text + self._advice([f"{row.segment} ({row.image})" for row in result.rows if not row.volume_ml]))
-        self.set_up.refresh()
+        self._end_with(
+            text + self._advice([f"{row.segment} ({row.image})" for row in result.rows if not row.volume_ml])
+        )
 
     def _advice(self, empty: list[str]) -> str:
         """What to do where nothing was found."""
@@ -230,6 +249,29 @@ class ModulePanel:
         advice = _("Nothing was found in {names}: put the ROI closer around it, or choose another window.")
         return " " + advice.format(names=", ".join(empty))
 
+    def _end_with(self, text: str) -> None:
+        """Say what a run has done, for as long as it is so."""
+        self._end(text)
+        self._result_text = self._ui.statusLabel.text
+        self.set_up.refresh()
+
+    def _result_changed(self) -> None:
+        """Somebody has edited, undone or removed what the run wrote."""
+        if self._result_text is not None and self._ui.statusLabel.text == self._result_text:
+            self._say_ready()
+        self._result_text = None
+        self._show_busy()
+
+    def _node_removed(self, _scene: Any, _event: Any) -> None:
+        """Stop at once where the result would be of no use."""
+        if not self._engine.has(JOB):
+            return
+        try:
+            need_in_scene(slicer.mrmlScene, *self._needed)
+        except InvalidOptionError as error:
+            self._engine.cancel(JOB)
+            self._end(str(error))
+
     def _failed(self, error: Exception) -> None:
         self._end(logged_error_text(error, "module"))
 
@@ -237,7 +279,11 @@ class ModulePanel:
         return self._engine.has(JOB) or self._engine.has(MODELS_JOB)
 
     def _begin(self, text: str) -> None:
-        self._ui.progressBar.maximum = 0
+        # Never 0, which makes it an animation: each frame of it would take time from what is computed.
+        self._ui.progressBar.maximum = 1000
+        self._ui.progressBar.value = 0
+        self._work.begin()
+        self._result_text = None
         self._say(text)
         self._show_busy()
 
@@ -246,23 +292,30 @@ class ModulePanel:
         self._show_busy()
 
     def _progress(self, done: int, total: int, doing: str) -> None:
-        self._ui.progressBar.maximum = total
+        self._work.tell(done, total, doing)
+        now = time.monotonic()
+        if now - self._shown_at < _SHOW_EVERY_S:
+            return
+        self._shown_at = now
+        self._ui.progressBar.maximum = max(1, total)
         self._ui.progressBar.value = done
-        if doing:
-            self._say(doing)
+        text = self._work.text() if self._engine.has(JOB) else doing
+        if text:
+            self._say(text[:1].upper() + text[1:])
 
     def _ticked(self) -> None:
         self._show_busy()
 
     def _show_busy(self) -> None:
         busy = self._is_busy()
-        self._ui.cancelButton.enabled = busy
-        if bool(self._ui.cancelButton.visible) != busy:
-            self._ui.cancelButton.setVisible(busy)
-        self._ui.segmentButton.enabled = not busy
         self._ui.updateButton.enabled = not busy and self.results.result is not None
-        if bool(self._ui.progressBar.visible) != busy:
-            self._ui.progressBar.setVisible(busy)
+        if busy == self._is_shown_busy:
+            return
+        self._is_shown_busy = busy
+        self._ui.segmentButton.enabled = not busy
+        for widget in (self._ui.cancelButton, self._ui.progressBar):
+            widget.enabled = busy
+            widget.setVisible(busy)
 
     def _say_ready(self) -> None:
         self._say(what_is_missing(self._choice()) or _("Choose a volume and ROIs, then click Segment."))
