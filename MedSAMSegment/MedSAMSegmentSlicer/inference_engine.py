@@ -109,6 +109,12 @@ class InferenceEngine:
         self._loaded = None
         self.state = EngineState()
 
+    def unload(self, model: str) -> None:
+        """Let go of a model, if it is the loaded one. What it is computing comes to its end; what is next loads it."""
+        if self._loaded is not None and self._loaded[0].model == model:
+            self._loaded = None
+            self.state = EngineState()
+
     def encode_ahead(
         self,
         key: str,

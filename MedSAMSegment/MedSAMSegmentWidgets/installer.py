@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import slicer
@@ -19,6 +22,11 @@ def install_missing(requirements_file: Path) -> str:
     Raises:
         MissingPackageError: something cannot be installed from here, or the user declined; says what to do.
     """
+    with _nothing_from_the_current_folder():
+        return _installed(requirements_file)
+
+
+def _installed(requirements_file: Path) -> str:
     names = [package.name for package in missing_packages()]
     if "torch" in names:
         _install_torch()
@@ -31,6 +39,24 @@ def install_missing(requirements_file: Path) -> str:
             _("Still missing: {names}. Restart Slicer and look here again.").format(names=", ".join(left))
         )
     return _("Everything is installed. If a package was in use before, restart Slicer.")
+
+
+@contextmanager
+def _nothing_from_the_current_folder() -> Iterator[None]:
+    """Slicer runs ``python -m pip`` where it was started, which may be a folder from elsewhere with a pip of its own.
+
+    Python, from 3.11 on, leaves that folder out where this variable is set. The child processes inherit it.
+    """
+    name = "PYTHONSAFEPATH"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _install_torch() -> None:

@@ -108,9 +108,10 @@ class ModelsSection:
         from MedSAMSegmentLib.models.weights_transfer import download_weights
 
         model = self._selected()
+        text = _("Downloading {title}…").format(title=model.title)
         self._run(
-            _("Downloading {title}…").format(title=model.title),
-            lambda job: download_weights(model, progress=job.report, cancelled=job.cancelled),
+            text,
+            lambda job: download_weights(model, progress=_megabytes(job, text), cancelled=job.cancelled),
             _("{title} is on this computer now.").format(title=model.title),
         )
 
@@ -131,19 +132,27 @@ class ModelsSection:
         from MedSAMSegmentLib.models.weights_transfer import import_weights
 
         model = self._selected()
+        text = _("Importing {title}…").format(title=model.title)
         self._run(
-            _("Importing {title}…").format(title=model.title),
-            lambda job: import_weights(model, path, progress=job.report, cancelled=job.cancelled),
+            text,
+            lambda job: import_weights(model, path, progress=_megabytes(job, text), cancelled=job.cancelled),
             _("{title} is on this computer now.").format(title=model.title),
         )
 
     def _verify(self) -> None:
-        from MedSAMSegmentLib.models.weights import verify_weights
+        from MedSAMSegmentLib.models.weights import WeightsState, verify_weights
 
         model = self._selected()
+        text = _("Verifying {title}…").format(title=model.title)
+
+        def verified(job: Job) -> str:
+            if verify_weights(model, _megabytes(job, text), job.cancelled) is WeightsState.VERIFIED:
+                return _("verified")
+            return _("not verified; unchanged, but no checksum is published to compare with")
+
         self._run(
-            _("Verifying {title}…").format(title=model.title),
-            lambda job: verify_weights(model, job.report).value,
+            text,
+            verified,
             _("{title}: {{result}}.").format(title=model.title),
         )
 
@@ -159,6 +168,8 @@ class ModelsSection:
         ):
             return
         try:
+            # Nothing goes on with weights that are no more.
+            self._engine.unload(model.id)
             freed = delete_weights(model)
             self._end(_("{megabytes:.0f} MB are free again.").format(megabytes=freed / 1e6))
         except MedSAMSegmentError as error:
@@ -184,3 +195,13 @@ class ModelsSection:
     def _after(self) -> None:
         self.refresh()
         self._changed()
+
+
+def _megabytes(job: Job, text: str) -> Callable[[int, int], None]:
+    """Tells a job about bytes. Qt's progress bar counts to 2³¹, and the largest model has more bytes than that."""
+
+    def told(done: int, total: int) -> None:
+        doing = _("{text} {done:.0f} of {total:.0f} MB").format(text=text, done=done / 1e6, total=total / 1e6)
+        job.report(round(done / 1e6), max(1, round(total / 1e6)), doing)
+
+    return told

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import struct
 import tempfile
 import time
@@ -28,6 +29,8 @@ DEFAULT_DISK_BYTES = 4 * 2**30
 
 _SUFFIX = ".embedding.safetensors"
 _UNFINISHED = ".embedding.tmp"
+_MOST_FILE_BYTES = 256 * 2**20
+"""Sixty times SAM's embedding in float32: a larger file is none of ours."""
 _ABANDONED_SECONDS = 3600.0
 """A file that is written takes milliseconds; one unfinished after this was left by a process that died."""
 
@@ -61,7 +64,12 @@ class DiskEmbeddingCache(EmbeddingCache):
         self._disk_bytes = disk_bytes
 
     def __contains__(self, key: EmbeddingKey) -> bool:
-        return super().__contains__(key) or self._path(key).exists()
+        if super().__contains__(key):
+            return True
+        try:
+            return _is_own_file(self._path(key).lstat())
+        except OSError:
+            return False
 
     def get(self, key: EmbeddingKey) -> Embedding | None:
         embedding = super().get(key)
@@ -69,13 +77,13 @@ class DiskEmbeddingCache(EmbeddingCache):
             return embedding
         path = self._path(key)
         try:
-            embedding = _embedding_from(path.read_bytes(), key)
+            embedding = _embedding_from(_contents(path), key)
             # Its time of change tells when it was used last.
             os.utime(path)
         except FileNotFoundError:
             return None
         except OSError:
-            # It cannot be read, or was removed by another process in between.
+            # It cannot be read, is none of ours, or was removed by another process in between.
             return embedding
         if embedding is None:
             _remove(path)
@@ -85,8 +93,11 @@ class DiskEmbeddingCache(EmbeddingCache):
 
     def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
         super().put(key, embedding)
-        contents = _file_of(embedding, key)
-        if len(contents) > self._disk_bytes:
+        try:
+            contents = _file_of(embedding, key)
+        except MemoryError:
+            return
+        if len(contents) > min(self._disk_bytes, _MOST_FILE_BYTES):
             return
         unfinished = None
         try:
@@ -114,7 +125,7 @@ class DiskEmbeddingCache(EmbeddingCache):
         for path in self._folder.glob(f"*{_SUFFIX}"):
             # Another process may remove it first.
             with contextlib.suppress(OSError):
-                status = path.stat()
+                status = path.lstat()
                 found.append((status.st_mtime_ns, status.st_size, path))
         total = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
@@ -124,8 +135,27 @@ class DiskEmbeddingCache(EmbeddingCache):
             total -= size
         for path in self._folder.glob(f"*{_UNFINISHED}"):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                if time.time() - path.lstat().st_mtime > _ABANDONED_SECONDS:
                     _remove(path)
+
+
+def _is_own_file(status: os.stat_result) -> bool:
+    """Whether this user has written a file, as far as can be told: no link, pipe or device, and nobody else's."""
+    is_own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode) and is_own and status.st_size <= _MOST_FILE_BYTES
+
+
+def _contents(path: Path) -> bytes:
+    """What a file of ours holds. Opening does not wait, which it would for a pipe, and follows no link.
+
+    Raises:
+        OSError: it cannot be read, or is none of ours.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not _is_own_file(os.fstat(file.fileno())):
+            raise PermissionError(f"{path} was not written by this user")
+        return file.read(_MOST_FILE_BYTES)
 
 
 def _file_of(embedding: Embedding, key: EmbeddingKey) -> bytes:
@@ -153,9 +183,19 @@ def _embedding_from(contents: bytes, key: EmbeddingKey) -> Embedding | None:
         values = load(contents)["values"]
         rows, columns = (int(count) for count in metadata["shape_hw"].split(","))
         is_right = (metadata["pixels"], metadata["model"]) == (key.pixels_digest, key.model)
-        if is_right and metadata["digest"] == _digest(values):
+        is_embedding = values.ndim == 3 and values.is_floating_point() and min(rows, columns) > 0
+        if is_right and is_embedding and metadata["digest"] == _digest(values) and bool(values.isfinite().all()):
             return Embedding(values, (rows, columns))
-    except (SafetensorError, struct.error, ValueError, KeyError, TypeError, AttributeError, MemoryError):
+    except (
+        SafetensorError,
+        struct.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        RecursionError,
+    ):
         # Whatever a damaged header says: the file is not ours.
         return None
     return None

@@ -94,7 +94,7 @@ class EncoderModel:
             try:
                 with self._interruption.when(cancelled):
                     values = self._encode_batch(batch)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 # Outside of the handler: its traceback keeps the batch's tensors alive.
@@ -146,7 +146,8 @@ class EncoderModel:
 def _is_out_of_memory(error: BaseException) -> bool:
     """CUDA has an error of its own; MPS and the CPU's allocator say it in words."""
     words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in words or "can't allocate memory" in words
+    is_said = any(part in words for part in ("out of memory", "can't allocate memory", "not enough memory"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or is_said
 
 
 def _release_memory(device: str) -> None:

@@ -61,13 +61,17 @@ def sam_model_from_original(tensors: StateDict) -> SamModel:
         MissingPackageError: transformers is not installed.
     """
     transformers = require("transformers")
-    config = transformers.SamConfig(**architecture(tensors))
+    shapes = architecture(tensors)
     weights = {_vision_name(name): t.float() for name, t in tensors.items() if name.startswith("image_encoder.")}
     weights |= {name: tensor.float() for name, tensor in decoder_in_transformers_names(tensors).items()}
     weights["shared_image_embedding.positional_embedding"] = tensors[_POSITIONS].float()
     # Without memory of its own until the checkpoint's tensors take their places.
-    with torch.device("meta"):
-        model = transformers.SamModel(config)
+    try:
+        with torch.device("meta"):
+            model = transformers.SamModel(transformers.SamConfig(**shapes))
+    # What transformers raises for widths that do not fit each other differs between its versions.
+    except Exception as error:
+        raise WeightsError(f"This checkpoint is not a SAM: {_summary(error)}") from error
     try:
         model.load_state_dict(weights, strict=True, assign=True)
     except RuntimeError as error:
@@ -125,7 +129,7 @@ def architecture(tensors: StateDict) -> dict[str, dict[str, Any]]:
             "mlp_dim": shapes.of("mask_decoder.transformer.layers.0.mlp.lin1.weight", 2)[0],
             "num_hidden_layers": shapes.count(r"mask_decoder\.transformer\.layers\.(\d+)\."),
             "num_attention_heads": _DECODER_HEADS,
-            "attention_downsample_rate": decoder_width // attention_width,
+            "attention_downsample_rate": max(1, decoder_width // attention_width),
             "num_multimask_outputs": shapes.of("mask_decoder.mask_tokens.weight", 2)[0] - 1,
             "iou_head_depth": shapes.count(r"mask_decoder\.iou_prediction_head\.layers\.(\d+)\."),
             "iou_head_hidden_dim": shapes.of("mask_decoder.iou_prediction_head.layers.0.weight", 2)[0],
@@ -165,7 +169,7 @@ def _vision_name(name: str) -> str:
     return name
 
 
-def _summary(error: RuntimeError) -> str:
+def _summary(error: Exception) -> str:
     """The first complaints of `load_state_dict`: it lists hundreds of names where a checkpoint is of another model."""
     words = " ".join(str(error).split())
     return words if len(words) <= 400 else words[:400] + "…"

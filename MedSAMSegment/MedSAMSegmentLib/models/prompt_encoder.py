@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from MedSAMSegmentLib.errors import WeightsError
 from MedSAMSegmentLib.models.decoder_modules import Vectors
 
 _MASK_PROMPTS = "mask_embed."
@@ -39,12 +40,15 @@ class PromptEncoder(nn.Module):
         """In evaluation mode, from tensors under transformers' names, whose memory it shares.
 
         Raises:
-            RuntimeError: of `load_state_dict`: a tensor is missing, left over, or of another shape.
+            WeightsError: a tensor is missing, left over, or of another shape.
         """
         used = {name: tensor for name, tensor in weights.items() if not name.startswith(_MASK_PROMPTS)}
         with torch.device("meta"):
             encoder = cls(width, image_size, grid)
-        encoder.load_state_dict(used, strict=True, assign=True)
+        try:
+            encoder.load_state_dict(used, strict=True, assign=True)
+        except RuntimeError as error:
+            raise WeightsError(f"The prompt encoder's weights do not fit the model: {error}") from error
         return encoder.eval().requires_grad_(False)
 
     def forward(

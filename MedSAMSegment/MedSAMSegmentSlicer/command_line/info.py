@@ -11,6 +11,7 @@ import typer
 
 from MedSAMSegmentLib import __version__
 from MedSAMSegmentLib.errors import MissingPackageError
+from MedSAMSegmentLib.secrets import without_passwords
 
 _PACKAGES = ("torch", "transformers", "huggingface_hub", "safetensors", "numpy", "SimpleITK", "vtk", "slicer-core")
 _SETTINGS = ("HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE", "MEDSAMSEGMENT_MODELS", "CUDA_VISIBLE_DEVICES")
@@ -46,7 +47,8 @@ def collect() -> dict[str, str]:
         report["devices"] = str(error)
     report |= _folders()
     report |= {name: os.environ[name] for name in _SETTINGS if name in os.environ}
-    return {name: value.replace(os.path.expanduser("~"), "~") for name, value in report.items()}  # noqa: PTH111
+    # An address may have a password in it, and this is made to be pasted where everybody reads it.
+    return {name: without_passwords(value).replace(os.path.expanduser("~"), "~") for name, value in report.items()}  # noqa: PTH111
 
 
 def _folders() -> dict[str, str]:

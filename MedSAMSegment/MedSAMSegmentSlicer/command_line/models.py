@@ -118,7 +118,10 @@ def _row(model: ModelDescription) -> dict[str, str]:
 
 @contextmanager
 def _bytes_shown(doing: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar, and what to tell the bytes that are done, and all bytes if that is known."""
+    """A progress bar with bytes, and what to tell those that are done, and all of them if that is known."""
+    from rich.progress import DownloadColumn
+
     with progress_bar() as bar:
+        bar.columns = (*bar.columns, DownloadColumn())
         task = bar.add_task(doing, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,6 +4,9 @@ import pytest
 import qt
 import slicer
 
+from MedSAMSegmentLib.models.weights import WeightsState
+from MedSAMSegmentSlicer.inference_engine import ModelChoice
+
 
 def _run(widget, workplace):
     widget.ui.segmentButton.click()
@@ -115,6 +118,45 @@ def test_the_models_table_lists_every_model_with_its_state(widget):
     assert len(titles) >= 5
     assert any("LiteMedSAM" in title for title in titles)
     assert all(table.item(row, 1).text() for row in range(table.rowCount))
+
+
+def test_a_model_is_let_go_of_before_its_weights_are_deleted(widget, workplace, monkeypatch):
+    """On Windows a file in use cannot be deleted; elsewhere the model would go on with weights that are no more."""
+    widget.ui.modelsSection.collapsed = False
+    engine = widget.panel.models._engine
+    states = []
+
+    def delete(model):
+        states.append((model.id, engine.state.phase))
+        return 39_000_000
+
+    engine.segmenter(ModelChoice("lite-medsam"))
+    assert engine.state.phase == "ready"
+    monkeypatch.setattr("MedSAMSegmentLib.models.weights.delete_weights", delete)
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_arguments, **_options: True, raising=False)
+    widget.ui.modelsTable.selectRow(0)
+    widget.ui.deleteButton.click()
+    assert states == [("lite-medsam", "unloaded")]
+    assert "39 MB are free" in widget.ui.statusLabel.text
+
+
+def test_verifying_can_be_cancelled_and_says_what_was_compared(widget, workplace, monkeypatch):
+    widget.ui.modelsTable.selectRow(0)
+    widget.ui.verifyButton.click()
+    workplace.wait(lambda: not widget.panel._is_busy())
+    assert "LiteMedSAM: verified" in widget.ui.statusLabel.text
+    asked = []
+
+    def verify(model, progress, cancelled):
+        asked.append(cancelled())
+        progress(2**31, 2**32)
+        return WeightsState.UNCHECKED
+
+    monkeypatch.setattr("MedSAMSegmentLib.models.weights.verify_weights", verify)
+    widget.ui.verifyButton.click()
+    workplace.wait(lambda: not widget.panel._is_busy())
+    assert asked == [False]
+    assert "not verified; unchanged" in widget.ui.statusLabel.text
 
 
 def test_a_wrong_file_is_refused_with_a_sentence(widget, workplace, tmp_path):

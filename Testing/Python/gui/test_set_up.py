@@ -1,6 +1,7 @@
 """Installing what is missing: the question, refusals, failures. pip itself is never run."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import types
@@ -151,6 +152,22 @@ def test_packages_that_stay_missing_ask_for_a_restart(widget, computer, monkeypa
     monkeypatch.setattr(slicer.packaging, "pip_ensure", lambda *_arguments, **_options: None)
     widget.panel.refresh()
     assert "Restart Slicer" in _install(widget)
+
+
+def test_pip_does_not_look_into_the_folder_that_slicer_was_started_in(widget, computer, monkeypatch):
+    values = []
+    original = slicer.packaging.pip_ensure
+
+    def recorded(*arguments, **options):
+        values.append(os.environ.get("PYTHONSAFEPATH"))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", recorded)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    widget.panel.refresh()
+    _install(widget)
+    assert values == ["1"]
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ class SmallHub:
         errors: repository → (HTTP status, X-Error-Code) that it answers with.
         breaks_after: close the connection after so many bytes of a large file, once for each entry.
         damages: send other bytes of a large file than its name says.
+        etag: what it calls every file, instead of its hash.
+        commit_header: what it calls every commit, instead of its hash.
+        trickles_after: send so many bytes of an answer's body, and then one a second.
         requests: (method, path, range) of every request.
     """
 
@@ -41,6 +45,9 @@ class SmallHub:
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
     breaks_after: list[int] = field(default_factory=list)
     damages: bool = False
+    etag: str | None = None
+    commit_header: str | None = None
+    trickles_after: int | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def publish(self, repository: str, files: dict[str, bytes], commit: str) -> None:
@@ -72,6 +79,8 @@ def small_hub() -> Iterator[SmallHub]:
     """A hub that serves while the context lasts."""
     hub = SmallHub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
+    # A client that left may leave an answer half sent.
+    server.daemon_threads, server.block_on_close = True, False
     hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     hub.storage = f"http://localhost:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -130,14 +139,14 @@ def _handler(hub: SmallHub) -> type[BaseHTTPRequestHandler]:
                 sha256 = hashlib.sha256(contents).hexdigest()
                 self.send_response(302)
                 self.send_header("Location", f"{hub.storage}/cdn/{sha256}")
-                self.send_header("X-Repo-Commit", commit)
-                self.send_header("X-Linked-ETag", f'"{sha256}"')
+                self.send_header("X-Repo-Commit", hub.commit_header or commit)
+                self.send_header("X-Linked-ETag", f'"{hub.etag or sha256}"')
                 self.send_header("X-Linked-Size", str(len(contents)))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
             git_hash = hashlib.sha1(b"blob %d\0" % len(contents) + contents, usedforsecurity=False).hexdigest()
-            self._send(contents, {"ETag": f'"{git_hash}"', "X-Repo-Commit": commit})
+            self._send(contents, {"ETag": f'"{git_hash}"', "X-Repo-Commit": hub.commit_header or commit})
 
         def _send(self, contents: bytes, headers: dict[str, str]) -> None:
             asked = self.headers.get("Range")
@@ -157,6 +166,12 @@ def _handler(hub: SmallHub) -> type[BaseHTTPRequestHandler]:
                 end = start + hub.breaks_after.pop(0)
                 self.close_connection = True
             try:
+                if hub.trickles_after is not None and self.path.startswith("/cdn/"):
+                    self.wfile.write(contents[start : start + hub.trickles_after])
+                    for place in range(start + hub.trickles_after, end):
+                        self.wfile.write(contents[place : place + 1])
+                        time.sleep(1.0)
+                    return
                 self.wfile.write(contents[start:end])
             except ConnectionError:
                 self.close_connection = True  # the client has had enough: it cancelled

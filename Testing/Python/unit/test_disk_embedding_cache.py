@@ -199,3 +199,49 @@ def test_no_change_of_voxels_window_or_transform_gives_a_stale_hit(
                 (embedding,) = segmenter.encode([SliceImage(image.pixels_u8.copy(), plane)])
                 np.testing.assert_array_equal(np.asarray(embedding.values), image.pixels_u8)
             assert len(segmenter.model.encoded) <= 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nothing", "folder", "large", "somebody else's"])
+def test_what_this_user_has_not_written_counts_as_not_there_and_nobody_waits(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DiskEmbeddingCache(tmp_path / "cache").put(KEY, Embedding(VALUES, (30, 40)))
+    (path,) = files_of(tmp_path / "cache")
+    good = path.read_bytes()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(good)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link":
+        path.symlink_to(elsewhere)
+    elif kind == "link to nothing":
+        path.symlink_to(tmp_path / "absent")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "large":
+        with path.open("wb") as file:
+            file.truncate(2**40)
+    else:
+        path.write_bytes(good)
+        monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    cache = DiskEmbeddingCache(tmp_path / "cache")
+    assert KEY not in cache
+    assert cache.get(KEY) is None
+    # What is written next does not go through the link.
+    cache.put(KEY, Embedding(VALUES + 1, (30, 40)))
+    assert elsewhere.read_bytes() == good
+    assert not (tmp_path / "absent").exists()
+    found = cache.get(KEY)
+    assert found is not None
+    torch.testing.assert_close(found.values, VALUES + 1)
+
+
+@pytest.mark.parametrize(
+    "values", [torch.tensor([1.0, float("nan")]).reshape(1, 1, 2), torch.zeros(3), torch.zeros(2, 3, 4).int()]
+)
+def test_a_forged_file_with_the_right_digest_is_not_an_embedding(tmp_path: Path, values: torch.Tensor) -> None:
+    DiskEmbeddingCache(tmp_path / "cache").put(KEY, Embedding(values, (30, 40)))
+    assert len(files_of(tmp_path / "cache")) == 1
+    assert DiskEmbeddingCache(tmp_path / "cache").get(KEY) is None

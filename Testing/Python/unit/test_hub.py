@@ -7,15 +7,20 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 from MedSAMSegmentLib.errors import CancelledError, WeightsError
+from MedSAMSegmentLib.models import child_process
 from MedSAMSegmentLib.models import hub as hub_module
 from MedSAMSegmentLib.models.hub import delete_from_cache, download, find_in_cache, sha256_by_name
 from MedSAMSegmentLib.models.hub_program import in_plain_words
@@ -177,6 +182,161 @@ def test_a_refusal_says_why_and_what_to_do(server: SmallHub, arrange: Callable[[
     with pytest.raises(WeightsError, match=words) as caught:
         download((FIRST,))
     assert "import it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../../escaped", "a" * 63, "A" * 64, "g" * 64, "..", "/escaped", "0" * 64 + "/../../escaped"],
+)
+@pytest.mark.parametrize("header", ["etag", "commit_header"])
+def test_a_server_that_calls_a_file_or_a_commit_by_anything_but_a_hash_is_refused(
+    server: SmallHub, tmp_path: Path, name: str, header: str
+) -> None:
+    """huggingface_hub makes names of files of both."""
+    server.publish(FIRST, FILES, COMMIT)
+    setattr(server, header, name)
+    before = set(tmp_path.parent.iterdir())
+    with pytest.raises(WeightsError, match="which are no hashes: nothing was fetched"):
+        download((FIRST,))
+    assert partial_files(tmp_path) == []
+    assert not [path for path in tmp_path.rglob("*") if "escaped" in path.name]
+    assert set(tmp_path.parent.iterdir()) == before
+    assert find_in_cache((FIRST,)) is None
+
+
+def test_other_weights_than_the_published_ones_are_refused_though_the_server_vouches_for_them(
+    server: SmallHub, tmp_path: Path
+) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    with pytest.raises(WeightsError, match="SHA-256 is not " + "0" * 64):
+        download((FIRST,), revision=COMMIT, sha256="0" * 64)
+    assert find_in_cache((FIRST,)) is None
+    assert partial_files(tmp_path) == []
+    assert download((FIRST,), revision=COMMIT, sha256=SHA256).revision == COMMIT
+
+
+def test_a_pinned_version_is_asked_for_and_no_other_one_taken(server: SmallHub) -> None:
+    server.publish(FIRST, FILES, NEXT_COMMIT)
+    with pytest.raises(WeightsError, match="version that is asked for is not there"):
+        download((FIRST,), revision=COMMIT)
+    assert all(COMMIT in path for _, path, _ in server.requests)
+
+
+def test_more_bytes_than_the_model_has_are_not_fetched(server: SmallHub, tmp_path: Path) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    with pytest.raises(WeightsError, match="no more than 1000000 are expected"):
+        download((FIRST,), most_bytes=1_000_000)
+    assert partial_files(tmp_path) == []
+
+
+def cancelled_after(seconds: float, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Download from an address, cancel after some seconds; how long that took until it had an effect."""
+    use_hub(endpoint, monkeypatch)
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        download((FIRST,), cancelled=lambda: time.monotonic() > started + seconds)
+    return time.monotonic() - started - seconds
+
+
+@pytest.mark.parametrize("trickles_after", [0, 100_000, 3_000_000])
+def test_a_download_that_trickles_ends_when_it_is_cancelled_and_leaves_nothing(
+    server: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trickles_after: int
+) -> None:
+    server.publish(FIRST, FILES, COMMIT)
+    server.trickles_after = trickles_after
+    assert cancelled_after(4.0, server.endpoint, monkeypatch) < 3.0  # 0.1 s on a computer with nothing else to do
+    assert any("/cdn/" in path for path in server.paths("GET"))
+    assert partial_files(tmp_path) == []
+    assert not list((tmp_path / "cache").rglob("*.incomplete"))
+
+
+@pytest.mark.parametrize("kind", ["never accepts", "silent", "silent after the headers"])
+def test_a_hub_that_does_not_answer_ends_when_it_is_cancelled(
+    server: SmallHub, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0 if kind == "never accepts" else 8)
+        fillers = []
+        if kind == "never accepts":
+            for _ in range(4):
+                fillers.append(socket.socket())
+                fillers[-1].setblocking(False)
+                with suppress(BlockingIOError):
+                    fillers[-1].connect(listener.getsockname())
+        elif kind == "silent after the headers":
+
+            def half_an_answer() -> None:
+                with suppress(OSError):
+                    connection, _ = listener.accept()
+                    fillers.append(connection)
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Repo-Commit: " + COMMIT.encode())
+
+            threading.Thread(target=half_an_answer, daemon=True).start()
+        try:
+            late = cancelled_after(3.0, f"http://127.0.0.1:{listener.getsockname()[1]}", monkeypatch)
+        finally:
+            for filler in fillers:
+                filler.close()
+    assert late < 3.0
+
+
+def test_what_interrupts_a_download_ends_its_process(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes as an exception in the thread that waits."""
+    started: list[subprocess.Popen] = []
+    original = subprocess.Popen
+
+    def recorded(*arguments: object, **options: object) -> subprocess.Popen:
+        started.append(original(*arguments, **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    def interrupts() -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    server.publish(FIRST, FILES, COMMIT)
+    with pytest.raises(KeyboardInterrupt):
+        child_process.run_module(
+            "json.tool", [], environment=os.environ, on_line=lambda line: None, cancelled=interrupts
+        )
+    assert started[0].poll() is not None
+
+
+def test_the_process_of_a_download_ends_with_the_one_that_started_it(server: SmallHub, tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from MedSAMSegmentLib.models import child_process\n"
+        "child_process.run_module('http.server', ['0', '--bind', '127.0.0.1'], environment=os.environ,\n"
+        "    on_line=lambda line: None, cancelled=lambda: os._exit(9) if sys.stdin.read(1) else False)"
+    )
+    source = str(Path(hub_module.__file__).resolve().parents[2])
+    environment = os.environ | {"PYTHONPATH": source, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE)
+    assert parent.stdin is not None
+    parent.stdin.write(b"x")
+    parent.stdin.close()
+    assert parent.wait(timeout=60) == 9
+    (folder,) = tmp_path.glob("medsamsegment-*")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and lives_in(folder):
+        time.sleep(0.1)
+    assert not lives_in(folder)
+
+
+def lives_in(folder: Path) -> bool:
+    """Whether a process has this current folder; where that cannot be found out, none."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if link.readlink() == folder:
+                return True
+    return False
+
+
+def test_a_password_in_the_hubs_address_is_not_told(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_hub("http://anna:secret@127.0.0.1:9", monkeypatch)
+    with pytest.raises(WeightsError, match=r"http://\*\*\*@127\.0\.0\.1:9 cannot be reached") as caught:
+        download((FIRST,))
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unreachable_hub_is_named_and_tried_once(server: SmallHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -338,6 +338,21 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
         load_model(path, device="cpu")
 
 
+@pytest.mark.parametrize("name", sorted(torch.load(ORIGINAL, weights_only=True)))
+def test_a_checkpoint_with_a_tensor_of_another_shape_is_refused_or_of_a_model_that_answers(
+    tmp_path: Path, name: str
+) -> None:
+    tensors = torch.load(ORIGINAL, weights_only=True)
+    tensors[name] = torch.zeros([count + 1 for count in tensors[name].shape])
+    torch.save(tensors, tmp_path / "sam.pth")
+    try:
+        model = load_model(tmp_path / "sam.pth", "cpu", "float32")
+    except WeightsError:
+        return
+    decoded = model.decode(model.encode([image()])[0], [BOX])
+    assert np.isfinite(decoded.logits).all()
+
+
 def test_loading_says_nothing_on_the_console(sam_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     load_model(sam_folder, device="cpu")
