@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidOptionError
-from MedSAMSegmentSlicer.markups_check import checked_names
+from MedSAMSegmentSlicer.markups_files import loaded_markups
 from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX
-from MedSAMSegmentSlicer.scene import headless_scene
+
+_FARTHEST = 1e7
+"""In mm."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,23 @@ def parse_plane(text: str) -> NamedPlane:
             f"There is no plane {text!r}. Use auto, axial, sagittal, coronal, a markups plane ({ROI_SUFFIX}), or a "
             "normal and a point in RAS mm such as '0,0.7,0.7 10,-20,35'."
         )
+    if not (np.abs((*normal, *point)) <= _FARTHEST).all() or np.linalg.norm(normal) < 1e-6:
+        raise InvalidOptionError(
+            f"The plane {text!r} has no normal, or lies beyond anybody. Use a normal such as 0,0.7,0.7 and a point "
+            "in RAS mm."
+        )
     return NamedPlane(normal, point)
 
 
 def _read_plane(path: Path) -> NamedPlane:
-    checked_names(path)
-    with headless_scene() as scene:
-        scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
-        nodes = scene.mrml.GetNodesByClass("vtkMRMLMarkupsPlaneNode")
-        count = nodes.GetNumberOfItems()
-        if count == 0:
+    with loaded_markups(path) as markups:
+        planes = [markup for markup in markups if markup.node.IsA("vtkMRMLMarkupsPlaneNode")]
+        if not planes:
             raise InvalidOptionError(f"There is no plane in {path}. Save one from 3D Slicer (module Markups, Plane).")
-        if count > 1:
-            raise InvalidOptionError(f"There are {count} planes in {path}. Give a file with the one that is meant.")
-        return plane_from_node(nodes.GetItemAsObject(0))
+        if len(planes) > 1:
+            raise InvalidOptionError(
+                f"There are {len(planes)} planes in {path}. Give a file with the one that is meant."
+            )
+        (plane,) = planes
+        plane.node.SetName(plane.name or path.name.removesuffix(ROI_SUFFIX))
+        return plane_from_node(plane.node)

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from MedSAMSegmentLib.errors import InvalidPromptError
-from MedSAMSegmentSlicer.markups_check import checked_names
+from MedSAMSegmentSlicer.markups_files import loaded_markups
 from MedSAMSegmentSlicer.roi_nodes import ROI_SUFFIX, Roi
 from MedSAMSegmentSlicer.roi_selection import is_roi_source
 from MedSAMSegmentSlicer.roi_sources import roi_from_markup
-from MedSAMSegmentSlicer.scene import headless_scene
 
 
 def read_rois(path: Path, thickness_mm: float | None = None) -> list[Roi]:
@@ -30,16 +29,16 @@ def read_rois(path: Path, thickness_mm: float | None = None) -> list[Roi]:
         InvalidPromptError: the file is missing, not a markups file, has nothing that can stand for an ROI, or something
             that would but was not placed.
     """
-    given = checked_names(path)
-    with headless_scene() as scene:
-        scene.markups.LoadMarkups(str(path), path.name.removesuffix(ROI_SUFFIX))
-        nodes = scene.mrml.GetNodesByClass("vtkMRMLMarkupsNode")
-        nodes.UnRegister(None)
-        markups = [nodes.GetItemAsObject(n) for n in range(nodes.GetNumberOfItems())]
-        rois = [roi_from_markup(node, thickness_mm) for node in markups if is_roi_source(node)]
+    file_name = path.name.removesuffix(ROI_SUFFIX)
+    rois: list[Roi] = []
+    with loaded_markups(path) as markups:
+        for markup in markups:
+            if is_roi_source(markup.node):
+                name = markup.name or (f"{file_name}_{len(rois)}" if rois else file_name)
+                markup.node.SetName(name)  # errors name it
+                rois.append(replace(roi_from_markup(markup.node, thickness_mm), name=name))
     if not rois:
         raise InvalidPromptError(
             f"There is no ROI in {path}, nor a line, plane or closed curve. Save one from 3D Slicer (module Markups)."
         )
-    name = path.name.removesuffix(ROI_SUFFIX)
-    return [roi if roi.name in given else replace(roi, name=f"{name}_{n}" if n else name) for n, roi in enumerate(rois)]
+    return rois
