@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from MedSAMSegmentLib.errors import SegmentWriteError
 from MedSAMSegmentLib.geometry.volume import MaskBlock
+from MedSAMSegmentSlicer.edit_forecast import why_unchanged
 from MedSAMSegmentSlicer.new_segment import add_new_segment, unused_name
 from MedSAMSegmentSlicer.segment_writer import (
     EditMode,
     SegmentEdit,
     WriteResult,
     check_taken,
+    intensity_range_lifted,
     may_mask,
     modifier_labelmap,
     on_reference_grid,
@@ -39,13 +41,14 @@ class EffectSegmentWriter:
     def __init__(self, scripted_effect: Any, nodes: EditorNodes | None = None) -> None:
         self._effect = scripted_effect
         self._nodes = nodes
+        self._state_is_saved = False
 
     def write(self, edits: Sequence[SegmentEdit], *, is_begun: bool = False) -> list[WriteResult]:
-        """See `SegmentWriter.write`.
+        """See `SegmentWriter.write`. Where no voxel would change, no state is saved for undo.
 
         Args:
             edits: of one user action.
-            is_begun: `add_segments` was called for the same action: it has saved the state for undo.
+            is_begun: `add_segments` was called for the same action: it has saved the state for undo if it added any.
         """
         segmentation = self._segmentation()
         known = segmentation.GetSegmentation()
@@ -56,25 +59,31 @@ class EffectSegmentWriter:
                     "one and draw the box again."
                 )
         self._check_masking()
-        if not is_begun and self._is_in_editor():
+        is_saved, self._state_is_saved = is_begun and self._state_is_saved, False
+        unchanged = why_unchanged(segmentation, self._effect.parameterSetNode(), edits)
+        if unchanged is not None:
+            return [WriteResult(edit.segment_id, 0, 0, unchanged) for edit in edits]
+        if not is_saved and self._is_in_editor():
             self._effect.saveStateForUndo()
         return [self._write(segmentation, edit) for edit in edits]
 
     def add_segments(self, wanted: Sequence[tuple[str, tuple[float, float, float]]]) -> list[str]:
         """Begin a user action with segments of these names and colours: those that exist are found, others are added.
 
-        The state is saved for undo before: what is added goes again with what `write` puts into it.
+        If any is added, the state is saved for undo before: it goes again with what `write` puts into it.
 
         Returns:
             Their ids, in the same order, all different: the second of a name gets a number behind it.
         """
         segmentation = self._segmentation()
         self._check_masking()
-        if self._is_in_editor():
-            self._effect.saveStateForUndo()
+        self._state_is_saved = False
         ids: list[str] = []
         for name, color in wanted:
             found = self._other_of_name(name, ids)
+            if not found and not self._state_is_saved and self._is_in_editor():
+                self._effect.saveStateForUndo()
+                self._state_is_saved = True
             ids.append(found or add_new_segment(segmentation, name, color))
         return ids
 
@@ -152,11 +161,14 @@ class EffectSegmentWriter:
             return 0
         before = segment_mask(segmentation, edit.segment_id, block)
         labelmap = modifier_labelmap(block, segmentation)
-        with self._selected(edit.segment_id):
+        parameters = self._effect.parameterSetNode()
+        lifted = intensity_range_lifted(parameters) if edit.restores else nullcontext()
+        with self._selected(edit.segment_id), lifted:
             # Its own extent is the modified one: the labelmap is as small as the mask.
             self._effect.modifySegmentByLabelmap(
                 segmentation, edit.segment_id, labelmap, _ADD if mode is EditMode.ADD else _REMOVE, edit.restores
             )
         after = segment_mask(segmentation, edit.segment_id, block)
-        check_taken(before, after, block, mode, edit.segment_id, masked=may_mask(self._effect.parameterSetNode()))
+        masked = not edit.restores and may_mask(parameters)
+        check_taken(before, after, block, mode, edit.segment_id, masked=masked)
         return int(after.sum()) - int(before.sum())

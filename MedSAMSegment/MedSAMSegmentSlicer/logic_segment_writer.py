@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
 from MedSAMSegmentLib.errors import InvalidOptionError, SegmentWriteError
@@ -14,6 +14,7 @@ from MedSAMSegmentSlicer.segment_writer import (
     SegmentEdit,
     WriteResult,
     check_taken,
+    intensity_range_lifted,
     may_mask,
     modifier_labelmap,
     on_reference_grid,
@@ -134,9 +135,12 @@ class LogicSegmentWriter:
         labelmap = modifier_labelmap(block, self._segmentation)
         adds = mode is EditMode.ADD
         modification = self.editor.ModificationModeAdd if adds else self.editor.ModificationModeRemove
-        self.editor.ModifySegmentByLabelmap(
-            self._segmentation, edit.segment_id, labelmap, modification, block.extent_ijk, True, edit.restores
-        )
+        parameters = self.editor.GetSegmentEditorNode()
+        with intensity_range_lifted(parameters) if edit.restores else nullcontext():
+            self.editor.ModifySegmentByLabelmap(
+                self._segmentation, edit.segment_id, labelmap, modification, block.extent_ijk, True, edit.restores
+            )
         after = segment_mask(self._segmentation, edit.segment_id, block)
-        check_taken(before, after, block, mode, edit.segment_id, masked=may_mask(self.editor.GetSegmentEditorNode()))
+        masked = not edit.restores and may_mask(parameters)
+        check_taken(before, after, block, mode, edit.segment_id, masked=masked)
         return int(after.sum()) - int(before.sum())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -34,7 +35,8 @@ class SegmentEdit:
         block: what to add or subtract; None for an empty mask, which makes sense with a region to replace in.
         mode: what the mask does.
         region: with `EditMode.REPLACE`, where the segment is replaced: the voxels of the slices that were segmented.
-        restores: puts back what an earlier edit changed: the editable area has no say, and no other segment gives way.
+        restores: puts back what an earlier edit changed: editable area and intensity range have no say, and no other
+            segment gives way.
     """
 
     segment_id: str
@@ -42,6 +44,15 @@ class SegmentEdit:
     mode: EditMode = EditMode.ADD
     region: MaskBlock | None = None
     restores: bool = False
+
+
+class Unchanged(Enum):
+    """Why an edit changes no voxel."""
+
+    NOTHING_FOUND = "the mask is empty, or lies outside of the segmentation's grid"
+    ALREADY_SO = "the segment is like that already"
+    EDITABLE_AREA = "the editable area keeps the mask out"
+    INTENSITY_RANGE = "the editable intensity range keeps the mask out"
 
 
 @dataclass(frozen=True)
@@ -52,11 +63,13 @@ class WriteResult:
         segment_id: of the edit.
         added: voxels that the segment got.
         removed: voxels that it lost.
+        unchanged: why the whole user action changed nothing, and is no step of *Undo*; None if it changed a voxel.
     """
 
     segment_id: str
     added: int
     removed: int
+    unchanged: Unchanged | None = None
 
 
 class SegmentWriter(Protocol):
@@ -190,6 +203,22 @@ def may_mask(parameters: Any) -> bool:
     """Whether a ``vtkMRMLSegmentEditorNode`` may keep voxels of a segment from changing."""
     overwrites = parameters.GetOverwriteMode() == parameters.OverwriteAllSegments
     return bool(parameters.GetMaskMode() != 0 or parameters.GetSourceVolumeIntensityMask() or not overwrites)
+
+
+@contextmanager
+def intensity_range_lifted(parameters: Any) -> Iterator[None]:
+    """Let the engine write where the editable intensity range of a ``vtkMRMLSegmentEditorNode`` excludes it.
+
+    Bypassing masking does not bypass that range. Nobody is told of the switch: it is back before anybody looks.
+    """
+    was_on, was_silent = parameters.GetSourceVolumeIntensityMask(), parameters.GetDisableModifiedEvent()
+    parameters.SetDisableModifiedEvent(True)
+    try:
+        parameters.SetSourceVolumeIntensityMask(False)
+        yield
+    finally:
+        parameters.SetSourceVolumeIntensityMask(was_on)
+        parameters.SetDisableModifiedEvent(was_silent)
 
 
 def _image_to_world(image: Any) -> npt.NDArray[np.float64]:

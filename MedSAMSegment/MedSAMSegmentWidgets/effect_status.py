@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from MedSAMSegmentSlicer.doubtful_slice import doubtful_slice
 from MedSAMSegmentSlicer.effect_session import EffectSession, Written
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine, ModelChoice
+from MedSAMSegmentSlicer.segment_writer import Unchanged
 from MedSAMSegmentSlicer.status_text import WorkProgress, engine_text, logged_error_text, what_is_missing
 
 if TYPE_CHECKING:
@@ -127,10 +128,7 @@ class EffectStatus:
         elif all(answer.block is None for answer in written.answers):
             text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
         else:
-            text = _(
-                "No voxel changed: the segment is like that already, or the masking settings keep the mask out. Check "
-                "Editable area and intensity range under Masking."
-            )
+            text = _unchanged_text(written.results[-1].unchanged)
         self.say(text)
 
     def grown(self, growth: Growth) -> None:
@@ -205,3 +203,14 @@ class EffectStatus:
         if missing is None:
             self._complete_choice = choice
         return missing
+
+
+def _unchanged_text(why: Unchanged | None) -> str:
+    """Why no voxel changed, and what to do; such an action is no step of Undo."""
+    if why is Unchanged.ALREADY_SO:
+        return _("No voxel changed: the segment is like that already.")
+    if why is Unchanged.EDITABLE_AREA:
+        return _("No voxel changed: the editable area keeps the mask out. Check Editable area under Masking.")
+    if why is Unchanged.INTENSITY_RANGE:
+        return _("No voxel changed: the editable intensity range keeps the mask out. Check it under Masking.")
+    return _("No voxel changed: the mask lies outside of the segmentation's grid. Check its reference geometry.")

@@ -104,6 +104,18 @@ def test_overlapping_segments_stay_as_they_are(workplace, neighbour):
     np.testing.assert_array_equal(workplace.voxels("Neighbour"), neighbour)
 
 
+def test_a_corrected_box_leaves_nothing_where_an_intensity_range_is_set_meanwhile(workplace):
+    draw(workplace)
+    node = workplace.editor.mrmlSegmentEditorNode()
+    node.SetSourceVolumeIntensityMask(True)
+    node.SetSourceVolumeIntensityMaskRange(-50, 50)  # the brick is brighter
+    correct(workplace, NARROW)
+    assert not workplace.voxels().any()
+    workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+    assert node.GetSourceVolumeIntensityMask()
+
+
 def test_a_box_that_subtracts_gives_back_what_it_had_taken(workplace):
     draw(workplace)
     workplace.scripted_effect.setParameter("Mode", "subtract")
@@ -172,6 +184,7 @@ class RandomCase:
         node.SetOverwriteMode(modes[self.overwrite])
         self.mode = ("add", "subtract", "replace")[self.rng.integers(3)]
         workplace.scripted_effect.setParameter("Mode", self.mode)
+        self.editable = np.ones_like(workplace.bright(3))
         self.start = {name: workplace.voxels(name) for name in (*self.OTHERS, "Target")}
 
     def put(self, name, columns, rows, *, visible):
@@ -183,6 +196,14 @@ class RandomCase:
             modifier_labelmap(mask, segmentation), segmentation, name
         )
         segmentation.GetDisplayNode().SetSegmentVisibility(name, visible)
+
+    def choose_intensity_range(self):
+        """Everything, the bright voxels alone, or the dark ones, in which the model finds nothing."""
+        node, bright = self.workplace.editor.mrmlSegmentEditorNode(), self.workplace.bright(*range(8))
+        choice = self.rng.integers(3)
+        node.SetSourceVolumeIntensityMask(bool(choice))
+        node.SetSourceVolumeIntensityMaskRange(*((0, 0), (50, 200), (-50, 50))[choice])
+        self.editable = (np.ones_like(bright), bright, ~bright)[choice]
 
     def box(self):
         """Its first and last column, and row."""
@@ -203,12 +224,13 @@ class RandomCase:
         mask = np.zeros_like(self.start["Target"])
         inside = (3, slice(top, bottom + 1), slice(left, right + 1))
         mask[inside] = self.workplace.bright(3)[inside]
+        mask &= self.editable
         expected = dict(self.start)
         if self.mode == "subtract":
             return expected | {"Target": self.start["Target"] & ~mask}
         expected["Target"] = self.start["Target"].copy()
         if self.mode == "replace":
-            expected["Target"][3] = False
+            expected["Target"][3] &= ~self.editable[3]
         expected["Target"] |= mask
         display = self.workplace.segmentation.GetDisplayNode()
         for name in self.OTHERS:
@@ -221,12 +243,14 @@ class RandomCase:
 def test_however_often_a_box_is_corrected_the_result_is_that_of_the_last_box_alone(workplace, seed):
     case = RandomCase(workplace, seed)
     left, right, top, bottom = case.box()
+    case.choose_intensity_range()
     workplace.draw((left, top), (right, bottom))
     workplace.wait()
     for _ in range(3):
         between = (lambda: None, workplace.editor.undo, workplace.editor.redo)[case.rng.integers(3)]
         between()
         box = case.box()
+        case.choose_intensity_range()
         case.correct(*box)
         for name, expected in case.expected(*box).items():
             np.testing.assert_array_equal(workplace.voxels(name), expected, err_msg=f"{name}, {case.mode}")

@@ -69,6 +69,37 @@ def test_one_box_is_one_undo_state(workplace):
     np.testing.assert_array_equal(workplace.voxels(), second)
 
 
+def test_a_box_that_changes_nothing_is_no_undo_state_and_says_why(workplace):
+    node = workplace.editor.mrmlSegmentEditorNode()
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    said = []
+
+    def draw_in_vain(first=(25, 15), second=(65, 45)):
+        workplace.draw(first, second)
+        workplace.wait()
+        said.append(workplace.effect.panel.status.text)
+
+    draw_in_vain()
+    draw_in_vain((5, 45), (20, 55))  # beside the brick
+    workplace.scripted_effect.setParameter("Mode", "subtract")
+    node.SetSourceVolumeIntensityMask(True)
+    node.SetSourceVolumeIntensityMaskRange(500, 900)
+    draw_in_vain()
+    node.SetSourceVolumeIntensityMask(False)
+    node.SetMaskMode(workplace.segmentation.EditAllowedInsideSingleSegment)
+    workplace.segmentation.GetSegmentation().AddEmptySegment("Empty", "Empty")
+    node.SetMaskSegmentID("Empty")
+    workplace.scripted_effect.setParameter("Mode", "add")
+    workplace.show_slice(4)
+    draw_in_vain()
+    for words, text in zip(("already", "found nothing", "intensity range", "editable area"), said, strict=True):
+        assert words in text
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+    workplace.editor.undo()
+    assert not workplace.voxels().any()
+
+
 def test_the_mask_goes_to_the_slice_where_the_box_was_drawn_even_if_the_view_is_scrolled_meanwhile(workplace):
     workplace.draw((25, 15), (65, 45))
     workplace.show_slice(5)
@@ -136,7 +167,7 @@ def test_the_intensity_range_of_the_editor_is_honoured(workplace):
     workplace.draw((25, 15), (65, 45))
     workplace.wait()
     assert not workplace.voxels().any()
-    assert "masking" in workplace.effect.panel.status.text
+    assert "intensity range" in workplace.effect.panel.status.text
 
 
 def test_a_box_beside_the_structure_is_answered_with_a_sentence(workplace):

@@ -8,7 +8,7 @@ import pytest
 from MedSAMSegmentLib.errors import SegmentWriteError
 from MedSAMSegmentSlicer.effect_segment_writer import EffectSegmentWriter
 from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
-from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit
+from MedSAMSegmentSlicer.segment_writer import EditMode, SegmentEdit, Unchanged
 from support.mrml import block, filled
 
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
@@ -108,6 +108,33 @@ def test_a_mask_that_masking_keeps_out_is_no_error(desk, effect):
     effect.parameterSetNode().SetSourceVolumeIntensityMaskRange(500, 900)  # brighter than anything there is
     (result,) = writer.write([SegmentEdit(segment, block(desk.volume.geometry, *PLACE))])
     assert result.added == 0
+
+
+def test_what_is_put_back_needs_no_intensity_range(desk, effect):
+    writer = EffectSegmentWriter(effect)
+    (segment,) = writer.add_segments([("A", RED)])
+    parameters = effect.parameterSetNode()
+    parameters.SetSourceVolumeIntensityMask(True)
+    parameters.SetSourceVolumeIntensityMaskRange(500, 900)  # brighter than anything there is
+    mask = block(desk.volume.geometry, *PLACE)
+    writer.write([SegmentEdit(segment, mask, restores=True)])
+    np.testing.assert_array_equal(desk.voxels(segment), filled(SHAPE, *PLACE))
+    writer.write([SegmentEdit(segment, mask, EditMode.SUBTRACT, restores=True)])
+    assert not desk.voxels(segment).any()
+    assert parameters.GetSourceVolumeIntensityMask()
+    assert parameters.GetDisableModifiedEvent() == 0
+
+
+def test_what_changes_no_voxel_is_no_undo_state_and_says_why(desk, effect):
+    writer = EffectSegmentWriter(effect)
+    (segment,) = writer.add_segments([("A", RED)])
+    edit = SegmentEdit(segment, block(desk.volume.geometry, *PLACE))
+    writer.write([edit])
+    assert writer.add_segments([("A", RED)]) == [segment]
+    (result,) = writer.write([edit], is_begun=True)
+    assert (result.added, result.removed, result.unchanged) == (0, 0, Unchanged.ALREADY_SO)
+    effect.editor.Undo()
+    assert not desk.voxels(segment).any()
 
 
 def test_an_editor_that_takes_nothing_is_noticed(desk, effect):
