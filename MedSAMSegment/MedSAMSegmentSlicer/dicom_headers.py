@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedSAMSegmentLib.errors import InvalidImageError
+from MedSAMSegmentSlicer.dicom_structure import check_structure
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -158,12 +159,13 @@ def read_header(path: Path) -> DicomImage | None:
                 return None
             raise ValueError("it ends before it says what it is")
         _check_size(path, tags)
+        check_structure(path, _transfer_syntax(tags))
         return DicomImage(path, tags, _frames(tags))
     except InvalidImageError:
         raise
     except Exception as error:  # a damaged value raises whatever its conversion raises
         raise InvalidImageError(
-            f"The DICOM file {path} is damaged: its header cannot be read ({_short(error)}). Copy or export it again."
+            f"The DICOM file {path} is damaged: {_short(error)}. Copy or export it again."
         ) from error
 
 
@@ -189,6 +191,10 @@ def _has_other_content(tags: Dataset) -> bool:
     return str(getattr(getattr(tags, "file_meta", None), "MediaStorageSOPClassUID", "")) == _DICOMDIR
 
 
+def _transfer_syntax(tags: Dataset) -> str:
+    return str(getattr(getattr(tags, "file_meta", None), "TransferSyntaxUID", _UNCOMPRESSED[0]))
+
+
 def _check_size(path: Path, tags: Dataset) -> None:
     """Compare the size that the tags claim with the file's: decoders believe the tags.
 
@@ -199,7 +205,7 @@ def _check_size(path: Path, tags: Dataset) -> None:
     samples, bits = int(tags.get("SamplesPerPixel") or 1), int(tags.BitsAllocated)
     needed = int(tags.Rows) * int(tags.Columns) * frames * samples * bits // 8
     there = path.stat().st_size
-    syntax = str(getattr(getattr(tags, "file_meta", None), "TransferSyntaxUID", _UNCOMPRESSED[0]))
+    syntax = _transfer_syntax(tags)
     if frames < 1 or samples < 1 or bits not in (1, 8, 12, 16, 32, 64):
         raise InvalidImageError(
             f"The DICOM file {path} is damaged: {frames} frames of {samples} samples of {bits} bits. Export it again."

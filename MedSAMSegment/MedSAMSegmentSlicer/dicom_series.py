@@ -64,7 +64,8 @@ def read_dicom_file(path: Path, series_uid: str | None, note: Note) -> sitk.Imag
         raise InvalidImageError(f"{path} belongs to the series {image.series_uid}, not to {series_uid}.")
     if image.is_multi_frame or image.frames[0].position_lps is None:
         return read_images([image], str(path), note)
-    whole = [other for other in _images([*path.parent.iterdir()]) if other.series_uid == image.series_uid]
+    beside = _images(sorted(path.parent.iterdir()))
+    whole = [other for other in beside if other.series_uid == image.series_uid and not other.is_multi_frame]
     if len(whole) < 2:
         return read_images([image], str(path), note)
     note(f"{path.name} is one of {len(whole)} files of its series in {path.parent}: all of them are read.")

@@ -10,8 +10,12 @@ from pydicom.fileset import FileSet
 from pydicom.uid import (
     BasicTextSRStorage,
     ComputedRadiographyImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     MRImageStorage,
+    RLELossless,
     UltrasoundImageStorage,
 )
 
@@ -195,9 +199,50 @@ def test_an_image_larger_than_its_file_can_hold_is_refused_before_it_is_decoded(
 def test_a_truncated_slice_is_named(tmp_path):
     paths = write_numbered(tmp_path)
     paths[2].write_bytes(paths[2].read_bytes()[:-20])
-    with pytest.raises(InvalidImageError, match=r"IM0002 cannot be read: it is damaged") as refused:
+    with pytest.raises(InvalidImageError, match=r"IM0002 is damaged: the element 7fe0,0010 goes beyond the end"):
+        read_volume(tmp_path)
+
+
+def test_a_slice_whose_compressed_pixels_are_damaged_is_named(tmp_path):
+    paths = write_numbered(tmp_path)
+    made = pydicom.dcmread(paths[2])
+    made.compress(RLELossless)
+    made.PixelData = pydicom.encaps.encapsulate([b"no RLE segments at all" * 8])
+    write(made, paths[2])
+    with pytest.raises(InvalidImageError, match="IM0002 cannot be read") as refused:
         read_volume(tmp_path)
     assert "0x" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x0f\xca\x0f\xcb", b"\xfe\xff\x00\xe0\x08\x00\x00\x00", b"\x08\x00\x05\x00CS\xff\xff"]
+)
+def test_what_is_no_element_is_refused_before_a_decoder_searches_it(tmp_path, start):
+    path = write_numbered(tmp_path)[1]
+    path.write_bytes(path.read_bytes() + start * 20)
+    with pytest.raises(InvalidImageError, match="IM0001 is damaged"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+def test_every_way_to_write_elements_is_read(tmp_path, syntax):
+    """Nested sequences with and without a length, private elements of unknown type, and zeros behind the last one."""
+    made = multi_frame(numbered(4), places([0, 2, 4, 6]), rescales=[(1, 0)] * 4)
+    made.private_block(0x11, "MAKER", create=True).add_new(1, "UN", b"\1\2\3\4")
+    for frame in made.PerFrameFunctionalGroupsSequence[::2]:
+        frame.is_undefined_length_sequence_item = True
+    made["PerFrameFunctionalGroupsSequence"].is_undefined_length = True
+    if syntax == RLELossless:
+        made.compress(syntax)
+    elif syntax == ExplicitVRBigEndian:
+        made.PixelData = numbered(4).byteswap().tobytes()
+    made.file_meta.TransferSyntaxUID = syntax
+    path = tmp_path / "frames.dcm"
+    is_little, is_implicit = syntax != ExplicitVRBigEndian, syntax == ImplicitVRLittleEndian
+    pydicom.dcmwrite(path, made, little_endian=is_little, implicit_vr=is_implicit)
+    if is_little:  # GDCM does not take them in the other byte order
+        path.write_bytes(path.read_bytes() + b"\0" * 64)
+    assert layers(read_volume(path)) == [0, 1, 2, 3]
 
 
 def test_frames_without_places_for_all_are_refused(tmp_path):
