@@ -28,7 +28,8 @@ def sample(volume: Volume, plane: SlicePlane, fill: float | None = None) -> npt.
         fill: value of pixels outside the volume: ``Volume.air_value`` if not given.
 
     Returns:
-        ``plane.shape_hw`` (× 3 for RGB). The volume's dtype where the voxels are taken, and for RGB; else float32.
+        ``plane.shape_hw`` (× 3 for RGB). The volume's dtype where the voxels are taken, and for RGB; else float32, or
+        float64 where the voxels may have more digits than that has.
     """
     view = _coinciding_voxels(volume, plane, fill)
     return _interpolated(volume, plane, fill) if view is None else view
@@ -95,8 +96,10 @@ def _interpolated(volume: Volume, plane: SlicePlane, fill: float | None) -> npt.
     rows, columns = plane.shape_hw
     pixel_to_ijk = volume.geometry.ras_to_ijk @ plane.pixel_to_ras
     channels = volume.voxels_kji.shape[3:]
-    result = np.empty((rows, columns, *channels), dtype=np.float32)
-    gather = _Gather(volume.voxels_kji)
+    stored = volume.voxels_kji.dtype
+    is_precise = stored.itemsize > 2 and stored != np.float32
+    result = np.empty((rows, columns, *channels), dtype=np.float64 if is_precise else np.float32)
+    gather = _Gather(volume.voxels_kji, result.dtype)
     column_numbers = np.arange(columns)
     # A few rows at a time, so that the intermediate arrays stay in the processor's cache.
     step = max(1, 16384 // columns)
@@ -129,7 +132,8 @@ def _interpolated(volume: Volume, plane: SlicePlane, fill: float | None) -> npt.
 class _Gather:
     """Reads scattered voxels: from memory as one line where it is one, whatever the order of its axes."""
 
-    def __init__(self, voxels_kji: npt.NDArray) -> None:
+    def __init__(self, voxels_kji: npt.NDArray, dtype: npt.DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
         self._voxels = voxels_kji
         channels = voxels_kji.shape[3:]
         by_stride = sorted(range(3), key=lambda axis: -abs(voxels_kji.strides[axis]))
@@ -141,27 +145,25 @@ class _Gather:
             (voxels_kji.strides[axis] // item if voxels_kji.shape[axis] > 1 else 0) for axis in (2, 1, 0)
         ]
 
-    def trilinear(
-        self, neighbours: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]
-    ) -> npt.NDArray[np.float32]:
+    def trilinear(self, neighbours: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]) -> npt.NDArray:
         """Interpolate between lower neighbours (indices along I, J, K) and the next ones, with the next one's share."""
         (i, share_i), (j, share_j), (k, share_k) = neighbours
         if self._line is not None:
             step_i, step_j, step_k = self._steps_ijk
             start = i * step_i + j * step_j + k * step_k
 
-            def read(di: int, dj: int, dk: int) -> npt.NDArray[np.float32]:
+            def read(di: int, dj: int, dk: int) -> npt.NDArray:
                 place = start + (di * step_i + dj * step_j + dk * step_k)
-                return self._line.take(place, axis=0, mode="clip").astype(np.float32)  # type: ignore[union-attr]
+                return self._line.take(place, axis=0, mode="clip").astype(self._dtype)  # type: ignore[union-attr]
 
         else:
             last_k, last_j, last_i = (size - 1 for size in self._voxels.shape[:3])
 
-            def read(di: int, dj: int, dk: int) -> npt.NDArray[np.float32]:
+            def read(di: int, dj: int, dk: int) -> npt.NDArray:
                 place = np.minimum(k + dk, last_k), np.minimum(j + dj, last_j), np.minimum(i + di, last_i)
-                return self._voxels[place].astype(np.float32)
+                return self._voxels[place].astype(self._dtype)
 
-        def between(a: npt.NDArray, b: npt.NDArray, share: npt.NDArray) -> npt.NDArray[np.float32]:
+        def between(a: npt.NDArray, b: npt.NDArray, share: npt.NDArray) -> npt.NDArray:
             b -= a
             b *= share
             b += a

@@ -78,6 +78,43 @@ class VolumeGeometry:
         return VolumeGeometry((k_max - k_min + 1, j_max - j_min + 1, i_max - i_min + 1), ijk_to_ras)
 
 
+_LEAST_PADDED, _GAP, _MOST_PADDINGS = 0.001, 0.25, 3
+"""Share of the voxels that padding has at least; its distance from the rest, as a share of the rest's own range; and
+how many values of it there may be: one around the scanner's circle, and another around that."""
+
+
+def padding_of(voxels: npt.NDArray) -> float | None:
+    """The highest value that a scanner, or a program, filled up with what it did not measure.
+
+    Padding is one value, below zero and below all others, that many voxels share, far below the rest: -2000 or -3024
+    around the circle of a CT, whose air is at -1000; the lowest number of a type. Zero is none: it may be what was
+    measured.
+
+    Args:
+        voxels: of a whole image, any shape and real dtype.
+
+    Returns:
+        None where there is none.
+    """
+    rest = voxels.ravel()
+    if rest.dtype.kind == "f":
+        rest = rest[np.isfinite(rest)]
+    least = _LEAST_PADDED * rest.size
+    found = None
+    for _ in range(_MOST_PADDINGS):
+        lowest = rest.min() if rest.size else 0
+        if lowest >= 0:
+            break
+        above = rest[rest > lowest]
+        if above.size == 0 or rest.size - above.size < least:
+            break
+        low, high = (float(value) for value in np.percentile(above, (1.0, 99.0)))
+        if low - float(lowest) <= _GAP * (high - low):
+            break
+        found, rest = float(lowest), above
+    return found
+
+
 _ENOUGH_VOXELS = 8_000_000
 """More than this say nothing new about a percentile."""
 
@@ -126,16 +163,18 @@ class Volume:
             lowest = float(finite.min()) if finite.size else 0.0
         return max(lowest, -1000.0)
 
-    @cached_property
+    @property
     def is_eight_bit(self) -> bool:
-        """Whether these are 8-bit grey values already: unsigned bytes, or whole numbers that fill 0 … 255 exactly."""
-        voxels = self.voxels_kji
-        if voxels.dtype == np.uint8:
-            return True
-        sample = self.thinned().voxels_kji
-        if sample.size == 0 or sample.min() < 0 or sample.max() > 255:
-            return False
-        return bool(voxels.min() == 0 and voxels.max() == 255 and (sample == np.rint(sample)).all())
+        """Whether these are stored as bytes: a picture, or what somebody has windowed already.
+
+        Wider types are measurements, such as Hounsfield units, even where all of them happen to lie in 0 … 255.
+        """
+        return bool(self.voxels_kji.dtype == np.uint8)
+
+    @cached_property
+    def padding_value(self) -> float | None:
+        """The value up to which voxels are no anatomy; see `padding_of`. None without padding, and for RGB."""
+        return None if self.is_rgb else padding_of(self.thinned().voxels_kji)
 
     def thinned(self) -> Volume:
         """A small volume as it is; a regular part, the same from whichever end one counts, of a large one."""

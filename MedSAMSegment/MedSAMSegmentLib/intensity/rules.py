@@ -27,7 +27,7 @@ _ROI_PERCENTILES = (1.0, 99.0)
 def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> Window:
     """The window that a rule gives on a volume.
 
-    - ``auto``: RGB and 8-bit images (0 … 255, already windowed by somebody) as they are; else ``roi``, rounded to a
+    - ``auto``: RGB and images of 8-bit voxels (already windowed by somebody) as they are; else ``roi``, rounded to a
       coarse grid of windows (`Window.rounded`), if there is an ROI; else ``percentile``.
     - ``roi``: percentiles 1 to 99 of the voxels in the ROI, as it is turned.
     - ``percentile``: percentiles 0.5 to 99.5 of the non-zero voxels.
@@ -42,8 +42,8 @@ def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> 
     Why it is rounded: boxes around the same structure then mostly give the same window, and what was encoded for one of
     them, or before any of them was drawn, answers the next one at once.
 
-    RGB volumes are passed through whatever the rule. NaN and infinite voxels have no say. An image, or ROI, that is
-    constant gives a window that starts at its value.
+    RGB volumes are passed through whatever the rule. NaN and infinite voxels, and padding (`padding_of`), have no say.
+    An image, or ROI, that is constant gives a window that starts at its value.
 
     Args:
         rule: one of the above.
@@ -63,14 +63,14 @@ def choose_window(rule: str, volume: Volume, roi: OrientedBox | None = None) -> 
         if volume.is_eight_bit:
             return Window(0.0, 255.0, "auto: 8-bit")
         if roi is not None:
-            return _between(voxels_in(volume, roi), _ROI_PERCENTILES, "auto: roi", rounded=True)
+            return _between(measured_in(volume, roi), _ROI_PERCENTILES, "auto: roi", rounded=True)
     if rule == "roi":
         if roi is None:
             raise InvalidOptionError("Window rule 'roi' needs an ROI. Give one, or use the rule 'percentile'.")
-        return _between(voxels_in(volume, roi), _ROI_PERCENTILES, rule)
+        return _between(measured_in(volume, roi), _ROI_PERCENTILES, rule)
     voxels = volume.thinned().voxels_kji
     label = "percentile" if rule == "percentile" else "auto: percentile"
-    return _between(voxels[voxels != 0], _VOLUME_PERCENTILES, label)
+    return _between(_without_padding(voxels[voxels != 0], volume), _VOLUME_PERCENTILES, label)
 
 
 def check_rule(rule: str) -> None:
@@ -80,6 +80,11 @@ def check_rule(rule: str) -> None:
         InvalidOptionError: no such rule, or a width that is not above zero.
     """
     _named_window(rule)
+
+
+def measured_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
+    """The voxels in an ROI, see `voxels_in`, without padding; all of them where there is nothing else."""
+    return _without_padding(voxels_in(volume, roi), volume)
 
 
 def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
@@ -101,6 +106,13 @@ def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
     if extent is None:
         raise InvalidPromptError("The ROI lies outside the image: it holds no voxel. Move the ROI into the image.")
     return volume.crop(extent).voxels_kji.reshape(-1)
+
+
+def _without_padding(voxels: npt.NDArray, volume: Volume) -> npt.NDArray:
+    if volume.padding_value is None:
+        return voxels
+    measured = voxels[voxels > volume.padding_value]
+    return measured if measured.size else voxels
 
 
 def _named_window(rule: str) -> Window | None:

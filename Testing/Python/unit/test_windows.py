@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,9 @@ from hypothesis import strategies as st
 
 from MedSAMSegmentLib.errors import InvalidOptionError, InvalidPromptError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
-from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
+from MedSAMSegmentLib.geometry.sampling import sample
+from MedSAMSegmentLib.geometry.slice_stack import SliceStack
+from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry, padding_of
 from MedSAMSegmentLib.intensity.presets import PRESETS
 from MedSAMSegmentLib.intensity.rules import WINDOW_RULES, choose_window
 from MedSAMSegmentLib.intensity.window import Window, apply_window
@@ -214,9 +218,9 @@ def test_window_without_width_is_refused():
         Window(0, np.nan, "mine")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
-def test_auto_leaves_images_that_are_8_bit_already_as_they_are(dtype):
-    voxels = np.random.default_rng(0).integers(0, 256, GRID.shape_kji).astype(dtype)
+@pytest.mark.parametrize("highest", [255, 90])
+def test_auto_leaves_images_that_are_stored_in_8_bits_as_they_are(highest):
+    voxels = np.random.default_rng(0).integers(0, highest + 1, GRID.shape_kji).astype(np.uint8)
     window = choose_window("auto", Volume(voxels, GRID), ROI)
     assert (window.lower, window.upper, window.rule) == (0, 255, "auto: 8-bit")
 
@@ -225,11 +229,13 @@ def test_auto_leaves_images_that_are_8_bit_already_as_they_are(dtype):
     "voxels",
     [
         np.linspace(0, 255, 20 * 24 * 28).reshape(GRID.shape_kji),  # not whole numbers
+        np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 256,  # from 0 to 255, in wider types
+        (np.arange(20 * 24 * 28) % 256).astype(np.float32).reshape(GRID.shape_kji),
         np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 200,  # does not reach 255
         np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 257,  # exceeds it
         np.arange(20 * 24 * 28, dtype=np.int16).reshape(GRID.shape_kji) % 256 - 1,
     ],
-    ids=["fractions", "darker", "brighter", "negative"],
+    ids=["fractions", "bytes in int16", "bytes in float32", "darker", "brighter", "negative"],
 )
 def test_auto_takes_the_roi_s_percentiles_of_any_other_image_and_the_volume_s_without_an_roi(voxels):
     volume = Volume(voxels, GRID)
@@ -271,3 +277,89 @@ def test_boxes_that_differ_by_little_have_the_same_automatic_window():
     windows = {choose_window("auto", of(voxels), box) for box in boxes}
     # 1 and 99 % of the distribution: 7 and 193. The nearest multiples of 32 are 0 and 192.
     assert {(window.lower, window.upper) for window in windows} == {(0, 192)}
+
+
+def scanned(pad, circle=None, lowest=-1024, dtype=np.int16) -> tuple[Volume, Volume]:
+    """A body in air, measured within a circle; and the same with what lies outside the circle filled up."""
+    rng = np.random.default_rng(0)
+    k, j, i = np.indices((12, 64, 64)) - 31.5
+    voxels = np.maximum(rng.normal(-1000, 10, k.shape), lowest)
+    body = np.hypot(j, i) < 20
+    voxels[body] = rng.normal(40, 30, np.count_nonzero(body))
+    voxels[np.hypot(j, i) < 5] = 700
+    padded = voxels.copy()
+    padded[np.hypot(j, i) > 30] = pad
+    if circle is not None:
+        padded[(np.hypot(j, i) > 28) & (np.hypot(j, i) <= 30)] = circle
+    return of(np.rint(voxels).astype(dtype)), of(np.rint(padded).astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("pad", "circle", "dtype"),
+    [
+        (-2000, None, np.int16),
+        (-3024, None, np.int16),
+        (-3024, -2000, np.int16),
+        (-32768, None, np.int16),
+        (-2000, None, np.float32),
+        (-2000, None, np.float64),
+        (-3.4e38, None, np.float32),
+        (-(2**31), None, np.int32),
+    ],
+)
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile"])
+def test_padding_is_no_anatomy(rule, pad, circle, dtype):
+    measured, padded = scanned(pad, circle, dtype=dtype)
+    assert padding_of(padded.voxels_kji) == pytest.approx(pad if circle is None else circle)
+    assert padding_of(measured.voxels_kji) is None
+    everything = OrientedBox.around_grid(measured.geometry)
+    window = choose_window(rule, padded, everything)
+    kept = padded.voxels_kji[padded.voxels_kji >= -1024]
+    percentiles = (0.5, 99.5) if rule == "percentile" else (1, 99)
+    lower, upper = np.percentile(kept[kept != 0] if rule == "percentile" else kept, percentiles)
+    tolerance = (upper - lower) / 8 if rule == "auto" else 1e-3
+    assert (window.lower, window.upper) == pytest.approx((lower, upper), abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        np.random.default_rng(0).normal(0, 100, 10_000),
+        np.maximum(np.random.default_rng(0).normal(-900, 200, 10_000), -1024),  # air that is cut off at -1024
+        np.append(np.random.default_rng(0).normal(500, 100, 10_000), np.zeros(10_000)),  # a skull-stripped MR
+        np.append(np.random.default_rng(0).normal(500, 100, 10_000), -30_000.0),  # a single voxel
+        np.full(100, -1000.0),
+        np.array([np.nan, np.inf, -np.inf]),
+        np.array([], dtype=np.int16),
+    ],
+    ids=["noise", "air", "background", "outlier", "constant", "not finite", "empty"],
+)
+def test_what_may_have_been_measured_is_no_padding(voxels):
+    assert padding_of(voxels) is None
+
+
+def test_an_roi_in_padding_alone_still_has_a_window():
+    _, padded = scanned(-3024)
+    assert choose_window("roi", padded, OrientedBox.from_bounds((0, 0, 0), (3, 3, 11))).lower == -3024
+
+
+@pytest.mark.parametrize(
+    ("voxels", "dtype"),
+    [
+        (4_000_000_000 + np.arange(20 * 24 * 28) % 100, np.uint32),
+        (10**15 + np.arange(20 * 24 * 28) % 100, np.int64),
+        ((np.arange(20 * 24 * 28) % 100) * 1e-8, np.float32),
+        (1 + (np.arange(20 * 24 * 28) % 100) * 1e-8, np.float64),
+        ((np.arange(20 * 24 * 28) % 100) * 1e-30, np.float32),
+    ],
+    ids=["uint32", "int64", "1e-6", "1 and 1e-6", "1e-28"],
+)
+@pytest.mark.parametrize("rule", ["auto", "roi", "percentile"])
+def test_small_ranges_at_any_offset_keep_their_contrast(rule, voxels, dtype):
+    volume = Volume(voxels.astype(dtype).reshape(GRID.shape_kji), GRID)
+    window = choose_window(rule, volume, ROI)
+    layer = SliceStack.of(GRID, "axial").plane(9)
+    between = replace(layer, origin_ras=layer.origin_ras + np.array([0.5, 0.0, 0.0]))
+    for plane in (layer, between):
+        seen = apply_window(sample(volume, plane), window)
+        assert len(np.unique(seen)) > 50  # of a hundred values
