@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ OUTPUT_SUFFIXES = (SEGMENTATION_SUFFIX, LABELMAP_SUFFIX)
 MOST_LABELS = 1024
 """Different values that a plain labelmap may have: whole-body atlases have some hundreds."""
 
+MOST_VOXELS = 2**31
+"""Of a grid that holds a segmentation and an image, or four times what the two have: it is made in memory."""
+
+_REFERENCE_GEOMETRY = "Reference image geometry"
 _CHUNK = 2**22
 
 
@@ -94,6 +99,54 @@ def load_segmentation(scene: Any, path: Path) -> Any:
         scene.RemoveNode(node)
         raise InvalidImageError(f"{path} cannot be read as a segmentation. Save it again from 3D Slicer.")
     return node
+
+
+def grids_of(segmentation: Any) -> list[VolumeGeometry]:
+    """The grids that a segmentation says to have: its reference geometry, if it has one, and that of its voxels.
+
+    Raises:
+        InvalidImageError: a grid cannot be one.
+    """
+    import slicer
+
+    segments = segmentation.GetSegmentation()
+    grids = []
+    if segments.GetConversionParameter(_REFERENCE_GEOMETRY):
+        grids.append(reference_grid(segmentation))
+    voxels = segments.DetermineCommonLabelmapGeometry(slicer.vtkSegmentation.EXTENT_UNION_OF_SEGMENTS, None)
+    if voxels:
+        segments.SetConversionParameter(_REFERENCE_GEOMETRY, voxels)
+        grid = reference_grid(segmentation)
+        if math.prod(grid.shape_kji):
+            grids.append(grid)
+    return grids
+
+
+def check_same_place(path: Path, grid: VolumeGeometry, volume: VolumeGeometry) -> None:
+    """Refuse a segmentation that lies elsewhere than the image: Slicer would make one grid that holds both.
+
+    Args:
+        path: of the segmentation.
+        grid: of the segmentation.
+        volume: the image's grid.
+
+    Raises:
+        InvalidImageError: they have no place in common, or a grid that holds both is too large.
+    """
+    shape_ijk = np.array(grid.shape_kji[::-1])
+    corners = np.array(np.meshgrid(*((-0.5, count - 0.5) for count in volume.shape_kji[::-1]))).reshape(3, -1)
+    with np.errstate(all="ignore"):
+        to_grid = grid.ras_to_ijk @ volume.ijk_to_ras
+        on_grid = to_grid[:3, :3] @ corners + to_grid[:3, 3:]
+        low, high = on_grid.min(axis=1), on_grid.max(axis=1)
+        meet = (high > -0.5).all() and (low < shape_ijk - 0.5).all()
+        both = np.prod(np.maximum(high, shape_ijk - 0.5) - np.minimum(low, -0.5))
+    most = max(MOST_VOXELS, 4 * (math.prod(grid.shape_kji) + math.prod(volume.shape_kji)))
+    if not (meet and both <= most):
+        raise InvalidImageError(
+            f"{path} lies elsewhere than the image: it is a segmentation of another one, or its header is damaged. "
+            "Give the segmentation of this image, or leave out --segmentation."
+        )
 
 
 def _check_readable(path: Path) -> None:

@@ -27,7 +27,7 @@ from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError, MedSA
 from MedSAMSegmentSlicer.command_line import reading_program
 
 if TYPE_CHECKING:
-    from MedSAMSegmentLib.geometry.volume import Volume
+    from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
     from MedSAMSegmentSlicer.plane_nodes import NamedPlane
     from MedSAMSegmentSlicer.roi_nodes import Roi
 
@@ -87,13 +87,16 @@ class InputReader:
         """As `plane_nodes.parse_plane`, and `InvalidPromptError` where the reader fails."""
         return self._ask("parse_plane", (text,), Path(text), InvalidPromptError)
 
-    def check_segmentation(self, path: Path) -> None:
+    def check_segmentation(self, path: Path) -> list[VolumeGeometry]:
         """Read a segmentation as `segmentation_files.read_segmentation` does, to know that it can be.
+
+        Returns:
+            Its grids, as of `grids_of`.
 
         Raises:
             InvalidImageError: it cannot.
         """
-        self._ask("check_segmentation", (path,), path, InvalidImageError)
+        return self._ask("check_segmentation", (path,), path, InvalidImageError)
 
     def _ask(
         self,

@@ -46,6 +46,7 @@ from MedSAMSegmentSlicer.segmentation_files import (
     LABELMAP_SUFFIX,
     OUTPUT_SUFFIXES,
     check_grid,
+    check_same_place,
     load_segmentation,
     write_segmentation,
 )
@@ -108,7 +109,8 @@ def run(
     if job.segmentation is None:
         check_grid(job.output, volume.geometry)
     else:
-        reader.check_segmentation(job.segmentation)
+        for grid in reader.check_segmentation(job.segmentation):
+            check_same_place(job.segmentation, grid, volume.geometry)
     reader.close()  # gives its memory back
     progress(0.05, "Loading the model")
     before_loading = time.perf_counter()

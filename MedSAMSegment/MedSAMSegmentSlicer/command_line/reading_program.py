@@ -168,12 +168,12 @@ def _parse_plane(note: Callable[[str], None], text: str) -> Any:
     return parse_plane(text)
 
 
-def _check_segmentation(note: Callable[[str], None], path: Path) -> None:
+def _check_segmentation(note: Callable[[str], None], path: Path) -> Any:
     from MedSAMSegmentSlicer.scene import headless_scene
-    from MedSAMSegmentSlicer.segmentation_files import read_segmentation
+    from MedSAMSegmentSlicer.segmentation_files import grids_of, read_segmentation
 
     with headless_scene() as scene:
-        read_segmentation(scene.mrml, path)
+        return grids_of(read_segmentation(scene.mrml, path))
 
 
 _QUESTIONS: dict[str, Callable[..., Any]] = {

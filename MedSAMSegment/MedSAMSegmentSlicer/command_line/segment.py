@@ -115,7 +115,9 @@ def segment(
     threshold: Annotated[float, typer.Option(help="Probability from which a voxel belongs to the structure.")] = 0.5,
     fill_holes: Annotated[bool, typer.Option("--fill-holes", help="Fill what the segment encloses.")] = False,
     keep_largest: Annotated[bool, typer.Option("--keep-largest", help="Keep only the largest connected part.")] = False,
-    smoothing: Annotated[float, typer.Option(metavar="MM", help="Radius of a median filter; 0 for none.")] = 0.0,
+    smoothing: Annotated[
+        float, typer.Option(metavar="MM", help="Radius of a median filter, up to 100; 0 for none.")
+    ] = 0.0,
     thickness: Annotated[
         float | None,
         typer.Option(

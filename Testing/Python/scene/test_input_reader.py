@@ -12,8 +12,10 @@ import pytest
 import SimpleITK as sitk
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidPromptError, MedSAMSegmentError
+from MedSAMSegmentLib.geometry.volume import VolumeGeometry
 from MedSAMSegmentSlicer.command_line.input_reader import InputReader
 from MedSAMSegmentSlicer.roi_files import read_rois
+from MedSAMSegmentSlicer.segmentation_files import check_same_place
 from MedSAMSegmentSlicer.volume_files import read_volume
 from support.files import roi_markup, write_rois, write_sphere
 
@@ -87,10 +89,13 @@ DAMAGED = {
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_segmentation_does_not_end_this_process(tmp_path, name):
     (tmp_path / name).write_bytes(DAMAGED[name])
+    image = VolumeGeometry((4, 4, 4), np.diag([-1.0, -1.0, 1.0, 1.0]))
     with InputReader(seconds=60.0) as reader:
         before = time.monotonic()
         try:
-            reader.check_segmentation(tmp_path / name)
+            for grid in reader.check_segmentation(tmp_path / name):
+                check_same_place(tmp_path / name, grid, image)
+            assert name in ("extent.seg.nrrd", "name.seg.nrrd")  # Slicer does without what is wrong with them
         except MedSAMSegmentError as error:
             assert name in str(error)
         assert time.monotonic() - before < 120
@@ -101,7 +106,9 @@ def test_a_damaged_segmentation_does_not_end_this_process(tmp_path, name):
 
 def test_a_sound_segmentation_passes(reader, tmp_path):
     (tmp_path / "sound.seg.nrrd").write_bytes(segmentation_header())
-    reader.check_segmentation(tmp_path / "sound.seg.nrrd")
+    (grid,) = reader.check_segmentation(tmp_path / "sound.seg.nrrd")
+    assert grid.shape_kji == (4, 4, 4)
+    np.testing.assert_array_equal(grid.ijk_to_ras, np.diag([-1.0, -1.0, 1.0, 1.0]))
 
 
 @pytest.mark.parametrize("dimensions", [2**31 - 1, -1, 0])

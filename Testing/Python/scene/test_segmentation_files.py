@@ -15,6 +15,7 @@ import slicerio
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
+from MedSAMSegmentLib.geometry.volume import VolumeGeometry
 from MedSAMSegmentLib.intensity.window import Window
 from MedSAMSegmentLib.models.description import ModelIdentity
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
@@ -28,7 +29,7 @@ from MedSAMSegmentSlicer.provenance import (
     tag_segment,
 )
 from MedSAMSegmentSlicer.segment_writer import SegmentEdit, reference_grid
-from MedSAMSegmentSlicer.segmentation_files import read_segmentation, write_segmentation
+from MedSAMSegmentSlicer.segmentation_files import check_same_place, read_segmentation, write_segmentation
 from support.mrml import block, filled, parent_transform, shift_reference_grid
 
 SHAPE = (8, 10, 12)
@@ -279,3 +280,20 @@ def test_a_labelmap_lies_where_the_parent_transform_puts_it(two_segments, tmp_pa
     np.testing.assert_allclose(
         image.TransformContinuousIndexToPhysicalPoint(center_ijk.tolist()), (-32.0, 18.0, 46.0), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("shift_mm", [500.0, 1e6, 9e18, 1e308])
+def test_a_segmentation_of_another_place_is_refused(tmp_path, shift_mm):
+    image = VolumeGeometry((10, 20, 30), np.diag([1.0, 1.0, 2.0, 1.0]))
+    check_same_place(tmp_path, image, image)
+    near, far = np.diag([0.5, 0.5, 0.5, 1.0]), np.diag([1.0, 1.0, 1.0, 1.0])
+    near[:3, 3], far[:3, 3] = (29.0, 19.0, 19.0), shift_mm
+    check_same_place(tmp_path, VolumeGeometry((5, 5, 5), near), image)  # overlaps at a corner
+    with pytest.raises(InvalidImageError, match="elsewhere"):
+        check_same_place(tmp_path, VolumeGeometry((5, 5, 5), far), image)
+
+
+def test_a_segmentation_so_fine_that_one_grid_for_both_would_be_huge_is_refused(tmp_path):
+    image = VolumeGeometry((100, 100, 100), np.eye(4))
+    with pytest.raises(InvalidImageError, match="elsewhere"):
+        check_same_place(tmp_path, VolumeGeometry((5, 5, 5), np.diag([0.01, 0.01, 0.01, 1.0])), image)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from MedSAMSegmentLib.errors import InvalidOptionError
-from MedSAMSegmentLib.inference.mask_options import MaskOptions, mask_from_logits
+from MedSAMSegmentLib.inference.mask_options import MAX_SMOOTHING_MM, MaskOptions, clean_mask, mask_from_logits
 
 SPACING = (1.0, 1.0)
 
@@ -75,4 +76,27 @@ def test_a_threshold_that_is_no_probability_is_refused(threshold):
 @pytest.mark.parametrize("smoothing", [-1.0, float("nan"), float("inf")])
 def test_a_smoothing_radius_that_is_no_length_is_refused(smoothing):
     with pytest.raises(InvalidOptionError, match="Smoothing"):
+        MaskOptions(smoothing_mm=smoothing)
+
+
+@pytest.mark.parametrize("radius", [(0, 0, 1), (1, 1, 1), (2, 0, 3), (5, 4, 3), (9, 9, 9)])
+@pytest.mark.parametrize("density", [0.3, 0.5, 0.7])
+def test_smoothing_is_itks_binary_median_for_any_radius(radius, density):
+    mask = np.random.default_rng(0).random((7, 8, 9)) < density
+    expected = sitk.GetArrayFromImage(sitk.BinaryMedian(sitk.GetImageFromArray(mask.astype(np.uint8)), radius)) > 0
+    # Spacings of i, j and k for which 1 mm is the radius; where it is none, 1 mm is less than half a voxel.
+    spacing = tuple(1.0 / reach if reach else 10.0 for reach in radius)
+    np.testing.assert_array_equal(clean_mask(mask, MaskOptions(smoothing_mm=1.0), spacing), expected)
+
+
+def test_the_largest_smoothing_of_the_finest_voxels_is_done_at_once():
+    mask = np.zeros((40, 200, 200), dtype=bool)
+    mask[:, :, :150] = True
+    smooth = clean_mask(mask, MaskOptions(smoothing_mm=MAX_SMOOTHING_MM), (1e-9, 1e-9, 1e-9))
+    assert smooth.shape == mask.shape  # with a neighbourhood of 10^16 voxels
+
+
+@pytest.mark.parametrize("smoothing", [-1.0, float("nan"), float("inf"), 1e9, 1e308, -1e-320])
+def test_smoothing_that_no_image_has_room_for_is_refused(smoothing):
+    with pytest.raises(InvalidOptionError, match="Use 0 to 100 mm"):
         MaskOptions(smoothing_mm=smoothing)
