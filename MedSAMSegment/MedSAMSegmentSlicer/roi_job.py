@@ -171,7 +171,16 @@ def _write(
                 added.append(segment_id)
             ids.append(segment_id)
         edits = [SegmentEdit(segment_id, answer.block) for segment_id, answer in zip(ids, answers, strict=True)]
-        written = writer.write(edits)
+        try:
+            written = writer.write(edits)
+        except Exception:
+            # All or nothing: what was written before the fault goes again.
+            writer.undo()
+            for segment_id in added:
+                segmentation.GetSegmentation().RemoveSegment(segment_id)
+            if segmentation is not job.segmentation:
+                scene.RemoveNode(segmentation)
+            raise
     rows = []
     for node, roi, segment_id, answer, structure, result in zip(
         job.rois, rois, ids, answers, structures, written, strict=True

@@ -34,8 +34,8 @@ def segment_block(segmentation: Any, segment_id: str) -> MaskBlock | None:
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.GetSegmentBinaryLabelmapRepresentation(segmentation, segment_id, image, False):
         raise InvalidPromptError(
-            f"The segment {segment_id!r} of {segmentation.GetName()!r} cannot be converted to a binary labelmap. Do "
-            "that in the module Segmentations, section Representations, or choose another one."
+            f"The segment {segment.GetName()!r} of {segmentation.GetName()!r} cannot be converted to a binary "
+            "labelmap. Do that in the module Segmentations, section Representations, or choose another one."
         )
     if image.IsEmpty():
         return None

@@ -81,7 +81,7 @@ class ResultsView:
         """Show what a run on a volume did."""
         doubtful = [(row.name, each) for row in result.rows for each in row.doubtful]
         rows = [row.measured for row in result.rows]
-        self._show(result.segmentation, rows, doubtful, _("In {name}:").format(name=result.segmentation.GetName()))
+        self._show(result.segmentation, rows, doubtful, self._title(result))
         self._result = result
         self._ui.updateButton.enabled = True
         self._fill_from(result)
@@ -94,6 +94,9 @@ class ResultsView:
         self._sequence, self._of_sequence = result.sequence, result
         self._fill_from_sequence(result)
         self._observe(result.shown)
+
+    def _title(self, result: RoiJobResult) -> str:
+        return _("In {name}:").format(name=result.segmentation.GetName())
 
     def _fill_from(self, result: RoiJobResult) -> None:
         self._rows = [row.measured for row in result.rows]
@@ -169,6 +172,8 @@ class ResultsView:
             now = measured_again(self._result)
             self._fill_from(now)
             if self._rows != before:
+                # A word on a file or table that was made of the former ones is not true any more either.
+                self._ui.resultLabel.text = self._title(now)
                 self._changed()
 
     def _show_3d(self) -> None:

@@ -105,3 +105,17 @@ def test_a_new_roi_continues_the_segment_of_its_name_once_the_first_one_is_gone(
     workplace.add_roi("Brick", workplace.ras(44.5, 29.5, 3.5), (36.0, 26.0, 16.0))
     _run(widget, workplace)
     assert names(workplace) == ["Target", "Brick"]
+
+
+def test_the_update_between_corrections_takes_nothing_from_others_and_is_one_undo(widget, workplace, segmented):
+    _paint(workplace, "Target", 4, slice(10, 50), slice(10, 70))
+    target = workplace.voxels("Target").copy()
+    _paint(workplace, segmented, 3, slice(2, 8), slice(2, 18))
+    before = workplace.voxels(segmented).copy()
+    widget.ui.updateButton.click()
+    workplace.wait(lambda: widget.ui.segmentButton.enabled)
+    assert "were segmented again" in widget.ui.statusLabel.text
+    np.testing.assert_array_equal(workplace.voxels("Target"), target)
+    assert (workplace.voxels(segmented)[3] == before[3]).all()
+    workplace.editor.undo()
+    np.testing.assert_array_equal(workplace.voxels(segmented), before)

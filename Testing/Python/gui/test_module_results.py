@@ -45,8 +45,11 @@ def test_voxels_and_volume_are_those_of_the_segment_after_every_edit(widget, wor
     _edit(workplace, segmentation, segment, 3, EditMode.ADD)
     workplace.wait(lambda: _row(widget)[2] == voxels + 200)
     assert _row(widget)[1] == pytest.approx((voxels + 200) * 0.002, abs=0.005)
+    widget.ui.tableButton.click()
+    assert "is in the scene" in widget.ui.resultLabel.text
     _edit(workplace, segmentation, segment, 3, EditMode.SUBTRACT)
     workplace.wait(lambda: _row(widget)[2] == voxels)
+    assert widget.ui.resultLabel.text == f"In {segmentation.GetName()}:"
 
 
 def test_the_update_between_corrections_says_what_it_did_and_counts_anew(widget, workplace, done):

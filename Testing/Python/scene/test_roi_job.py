@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError, InvalidPromptError
+from MedSAMSegmentLib.errors import InvalidImageError, InvalidOptionError, InvalidPromptError, SegmentWriteError
 from MedSAMSegmentSlicer.background_run import BackgroundRun
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
-from MedSAMSegmentSlicer.roi_job import RoiJob, run_roi_job, start_roi_job
-from support.mrml import filled
+from MedSAMSegmentSlicer.logic_segment_writer import logic_segment_writer
+from MedSAMSegmentSlicer.roi_job import RoiJob, measured_again, run_roi_job, start_roi_job
+from MedSAMSegmentSlicer.segment_writer import SegmentEdit
+from support.mrml import block, filled
 from support.threshold_model import ThresholdModel
 
 SHAPE = (8, 10, 12)
@@ -73,3 +75,66 @@ def test_a_segmentation_that_is_removed_meanwhile_is_named(desk, engine):
     assert isinstance(error, InvalidOptionError)
     assert "'Segmentation' was removed" in str(error)
     assert desk.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def roi(desk, name, center, size):
+    node = desk.scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetCenter(center)
+    node.SetSize(size)
+    return node
+
+
+def test_rois_that_overlap_take_nothing_from_each_other(desk, engine):
+    # Both hold the bright columns 7 to 10; each ROI alone would find the same in its own slices.
+    rois = (roi(desk, "A", (8, 5, 6), (8, 8, 8)), roi(desk, "B", (8, 5, 8), (8, 8, 8)))
+    options = {"window": "50,100", "plane": "axial", "level": "fast"}
+    alone = [run_roi_job(desk.scene, RoiJob(desk.volume_node, (each,), None, **options), engine) for each in rois]
+    together = run_roi_job(desk.scene, RoiJob(desk.volume_node, rois, desk.segmentation, **options), engine)
+    for row, single in zip(together.rows, alone, strict=True):
+        assert row.voxels == single.rows[0].voxels == np.count_nonzero(desk.voxels(row.segment_id)) > 0
+    shared = desk.voxels(together.rows[0].segment_id) & desk.voxels(together.rows[1].segment_id)
+    assert shared.any()
+
+
+def test_a_run_whose_second_segment_cannot_be_written_leaves_nothing(desk, engine, monkeypatch):
+    from MedSAMSegmentSlicer import logic_segment_writer as writers
+
+    rois = (roi(desk, "A", (8, 5, 6), (8, 8, 8)), roi(desk, "B", (8, 5, 8), (8, 8, 8)))
+    job = RoiJob(desk.volume_node, rois, desk.segmentation, window="50,100", plane="axial", level="fast")
+    before = run_roi_job(desk.scene, RoiJob(job.volume, rois[:1], desk.segmentation, window="50,100"), engine).rows[0]
+    held = desk.voxels(before.segment_id)
+    rois[0].SetSize([10.0, 8.0, 14.0])
+    check_taken, calls = writers.check_taken, []
+
+    def fails_at_the_second(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise SegmentWriteError("The disk of the test is full.")
+        check_taken(*arguments, **options)
+
+    monkeypatch.setattr(writers, "check_taken", fails_at_the_second)
+    with pytest.raises(SegmentWriteError, match="of the test"):
+        run_roi_job(desk.scene, job, engine)
+    assert desk.segmentation.GetSegmentation().GetNumberOfSegments() == 1
+    np.testing.assert_array_equal(desk.voxels(before.segment_id), held)
+    calls.clear()
+    with pytest.raises(SegmentWriteError, match="of the test"):
+        run_roi_job(desk.scene, RoiJob(job.volume, rois, None, window="50,100", plane="axial", level="fast"), engine)
+    assert desk.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+
+
+def test_what_was_measured_follows_the_segment(desk, engine):
+    job = RoiJob(desk.volume_node, (roi(desk, "A", (8, 5, 6), (8, 8, 8)),), desk.segmentation, window="50,100")
+    result = run_roi_job(desk.scene, job, engine)
+    (row,) = result.rows
+    with logic_segment_writer(desk.scene, desk.segmentation, desk.volume_node) as writer:
+        everything = block(desk.volume.geometry, slice(0, 8), slice(0, 10), slice(0, 12))
+        writer.write([SegmentEdit(row.segment_id, everything)])
+    desk.segmentation.GetSegmentation().GetSegment(row.segment_id).SetName("All")
+    (now,) = measured_again(result).rows
+    # 12 × 10 × 8 voxels of 2 mm³.
+    assert (now.name, now.voxels, now.volume_ml) == ("All", 960, pytest.approx(1.92))
+    assert now.added == row.added
+    desk.segmentation.GetSegmentation().RemoveSegment(row.segment_id)
+    assert measured_again(result).rows == []

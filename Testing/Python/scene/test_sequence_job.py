@@ -15,7 +15,7 @@ from MedSAMSegmentSlicer.matrices import to_vtk
 from MedSAMSegmentSlicer.provenance import read_tags
 from MedSAMSegmentSlicer.roi_job import RoiJob
 from MedSAMSegmentSlicer.segment_block import segment_block
-from MedSAMSegmentSlicer.segmentation_sequence import browser_of
+from MedSAMSegmentSlicer.segmentation_sequence import browser_of, sequence_measured_again
 from MedSAMSegmentSlicer.sequence_job import start_sequence_job
 from MedSAMSegmentSlicer.volume_nodes import add_volume_node
 from MedSAMSegmentSlicer.waiting import result_of
@@ -135,6 +135,27 @@ def test_the_browser_that_plays_the_volumes_plays_the_segmentations_along(engine
         browser.SetSelectedItemNumber(n)
         segment_id = shown.GetSegmentation().GetNthSegmentID(0)
         np.testing.assert_array_equal(whole(segment_block(shown, segment_id)), sphere(radius))
+
+
+def test_rois_that_overlap_take_nothing_from_each_other_at_any_time_point(scene, engine, perfusion, roi):
+    made = segmented(engine, perfusion, roi, add_roi(scene, "Same", 22.0)).sequence
+    for n, radius in enumerate(RADII_MM):
+        segmentation = made.GetNthDataNode(n)
+        for m in range(2):
+            segment_id = segmentation.GetSegmentation().GetNthSegmentID(m)
+            np.testing.assert_array_equal(whole(segment_block(segmentation, segment_id)), sphere(radius))
+
+
+def test_the_table_follows_what_is_edited_at_a_time_point(engine, perfusion, roi):
+    result = segmented(engine, perfusion, roi)
+    first, second, third = (result.sequence.GetNthDataNode(n).GetSegmentation() for n in range(3))
+    first.GetNthSegment(0).SetName("Renamed")
+    second.RemoveSegment(second.GetNthSegmentID(0))
+    third.GetNthSegment(0).GetRepresentation("Binary labelmap").GetPointData().GetScalars().Fill(0)
+    rows = sequence_measured_again(result).rows
+    assert [(row.image, row.segment) for row in rows] == [("Perfusion 0", "Renamed"), ("Perfusion 3", "Lesion")]
+    assert rows[0].volume_ml == result.rows[0].volume_ml
+    assert rows[1].volume_ml == 0.0
 
 
 def test_a_structure_is_the_same_segment_in_every_frame_and_says_what_made_it(scene, engine, perfusion, roi):
