@@ -25,9 +25,9 @@ class BoxPrompt:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in self.xyxy):
-            raise InvalidPromptError(f"Box {self.xyxy} has a coordinate that is not a number. Draw the box again.")
+            raise InvalidPromptError("The box's place on the slice is not a number. Draw the box again.")
         if self.x_max <= self.x_min or self.y_max <= self.y_min:
-            raise InvalidPromptError(f"Box {self.xyxy} has zero width or height. Draw a larger box.")
+            raise InvalidPromptError("The box has no width or no height. Draw the box again.")
 
     @property
     def xyxy(self) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.box_around import rectangular_box
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
 from MedSAMSegmentSlicer.matrices import node_to_world, to_numpy, to_vtk
+from MedSAMSegmentSlicer.roi_selection import DRAWN_BOX
 
 ROI_SUFFIX = ".mrk.json"
 
@@ -42,6 +43,8 @@ def roi_from_node(node: Any) -> Roi:
     try:
         box = OrientedBox(to_numpy(node.GetObjectToWorldMatrix()), node.GetSize())
     except InvalidPromptError as error:
+        if node.GetAttribute(DRAWN_BOX):  # which is no ROI of the user's, and whose name nobody knows
+            raise InvalidPromptError("The box has no width or no height. Draw the box again.") from error
         raise InvalidPromptError(f"The ROI {name!r} cannot be used. {error}") from error
     return Roi(name, box, markup_color(node))
 

@@ -82,6 +82,6 @@ def _voxels(node: Any) -> npt.NDArray:
     if components == 3 and voxels.dtype == np.uint8:
         return voxels.reshape(*shape_kji, 3)
     raise InvalidImageError(
-        f"The volume {node.GetName()!r} has {components} components of type {voxels.dtype} a voxel. Choose one with a "
-        "single component, or with red, green and blue of 8 bits."
+        f"The volume {node.GetName()!r} has {components} values in each voxel. Choose one with a single value, or with "
+        "red, green and blue of 8 bits."
     )

@@ -21,6 +21,11 @@ class EffectChoices:
     def __init__(self, scripted_effect: Any) -> None:
         self._effect = scripted_effect
 
+    @property
+    def has_editor(self) -> bool:
+        """Whether the effect's editor is there still."""
+        return self._effect.parameterSetNode() is not None
+
     def settings(self) -> EffectSettings:
         """The effect's parameters."""
         return read_settings(self._parameter)

@@ -119,6 +119,11 @@ class EffectController:
             return
         # Slicer tells an effect of its parameters and of another volume, and of another segment not at all.
         self._observers.add(parameters, vtk.vtkCommand.ModifiedEvent, self._editor_modified)
+        segmentation = parameters.GetSegmentationNode()
+        if segmentation is not None and segmentation.GetSegmentation() is not None:
+            changed = segmentation.GetSegmentation()
+            for event in (changed.SourceRepresentationModified, changed.SegmentModified, changed.SegmentRemoved):
+                self._observers.add(changed, event, self._segments_changed)
         self._views.observe_display(parameters.GetSourceVolumeNode(), self._observers)
         for node in self._choices.markups():
             self._handles.observe(node, self._observers)
@@ -126,6 +131,10 @@ class EffectController:
     def _editor_modified(self, _node: Any, _event: Any) -> None:
         if self._choices.nodes() != self._last_nodes:
             self.nodes_changed()
+
+    def _segments_changed(self, _segmentation: Any, _event: Any) -> None:
+        # Undo, or another effect; a mask of this one is told of after it was written.
+        self._status.forget_results()
 
     # What the user can do
 

@@ -55,6 +55,8 @@ class EffectStatus:
         self._work = WorkProgress()
         self._complete_choice: ModelChoice | None = None
         self._message = ""
+        self._has_results = False
+        """Whether what is said is of masks that were written."""
         self._shown_at = 0.0
 
     def begin(self) -> None:
@@ -69,16 +71,18 @@ class EffectStatus:
         self._message = message
         self.show()
         if message and not self._is_shown():
-            with contextlib.suppress(RuntimeError):  # there is no main window
-                slicer.util.showStatusMessage(f"MedSAM: {message}", _AWAY_MS)
+            self.tell_application(message)
 
-    def clear(self) -> None:
-        """What was said last is over."""
-        self._message = ""
-        self.show()
+    def tell_application(self, message: str) -> None:
+        """Say in the main window's status bar what the panel cannot say."""
+        with contextlib.suppress(RuntimeError):  # there is no main window
+            slicer.util.showStatusMessage(f"MedSAM: {message}", _AWAY_MS)
 
     def forget_results(self) -> None:
         """What was said of the last mask is not true of the segment any more."""
+        if not self._has_results:
+            return
+        self._has_results = False
         self._message = ""
         self._panel.confidence.text = "–"
         self._panel.review.show([])
@@ -129,6 +133,7 @@ class EffectStatus:
             text = _("The model found nothing in the box. Draw it more tightly, or lower the threshold.")
         else:
             text = _unchanged_text(written.results[-1].unchanged)
+        self._has_results = True
         self.say(text)
 
     def grown(self, growth: Growth) -> None:
@@ -136,6 +141,7 @@ class EffectStatus:
         self._work.begin()
         self._panel.review.show([(_("Grown"), doubtful_slice(each)) for each in growth.slices if each.is_doubtful])
         if not growth.slices:
+            self._has_results = True
             self.say(
                 _(
                     "The segment ends here: the model found nothing of it on the next slices. Check its outermost "
@@ -148,7 +154,16 @@ class EffectStatus:
         text = _("Grown by {slices} slices ({voxels} voxels).").format(slices=len(growth.slices), voxels=voxels)
         if growth.ended_below or growth.ended_above:
             text += " " + _("The structure, or the image, ends there.")
+        self._has_results = True
         self.say(text)
+
+    def previewed(self, answer: PromptAnswer) -> None:
+        """What is shown now is not written: what was said of the last mask is not about it."""
+        self._has_results = False
+        self._message = ""
+        self._panel.review.show([])
+        self.answer(answer)
+        self.show()
 
     def answer(self, answer: PromptAnswer, confidence: float | None = None) -> None:
         """What the model answered and saw."""
@@ -175,7 +190,7 @@ class EffectStatus:
         if share is not None:
             self._panel.progress.value = round(1000 * share)
         for widget, visible in ((self._panel.cancel, writing), (self._panel.progress, share is not None)):
-            if bool(widget.visible) != visible:
+            if widget.isHidden() == visible:
                 widget.setVisible(visible)
 
         choice, missing = self._choice(), self.what_is_missing()
@@ -191,7 +206,7 @@ class EffectStatus:
             text = f"{model} {self._message}".rstrip()
         self._panel.status_text.show(text)
         needs_set_up = missing is not None or self._engine.state.phase == "failed"
-        if bool(self._panel.set_up_button.visible) != needs_set_up:
+        if self._panel.set_up_button.isHidden() == needs_set_up:
             self._panel.set_up_button.setVisible(needs_set_up)
 
     def what_is_missing(self) -> str | None:

@@ -81,6 +81,7 @@ class EffectWork:
     def enter(self, active: ActiveEffect) -> None:
         """The effect is active from now on."""
         self._active = active
+        self.status.forget_results()  # the segments may have changed meanwhile
         if self._timer is None:
             self._timer = EngineTimer(self._engine, self.status.failed, self._tick)
 
@@ -88,17 +89,17 @@ class EffectWork:
         """The effect is not active any more: what will be written goes on, and nothing else."""
         self._active = None
         self.session.forget_view()
+        self.status.say("")
         if self.session.is_writing:
-            self.status.say(_("What was asked for is finished in the background."))
+            self.status.tell_application(_("What was asked for is finished in the background."))
         else:
-            self.status.clear()
             self._stop()
 
     def close(self) -> None:
         """The editor is closed: nothing can be written through it any more."""
         self._active = None
         if self.session.is_writing:
-            self.status.say(_("The Segment Editor was closed: what was being computed was given up."))
+            self.status.tell_application(_("The Segment Editor was closed: what was being computed was given up."))
         self.session.cancel()
         self._stop()
 
@@ -108,6 +109,9 @@ class EffectWork:
             timer.close()
 
     def _tick(self) -> None:
+        if not self.choices.has_editor:
+            self.close()
+            return
         self.session.give_up_void()
         self.status.tick()
         if self._active is None and not self.session.is_writing:
@@ -125,5 +129,5 @@ class EffectWork:
 
     def _previewed(self, answer: PromptAnswer) -> None:
         if self._active is not None:
-            self.status.answer(answer)
+            self.status.previewed(answer)
             self._active.previewed(answer)

@@ -53,13 +53,11 @@ def plane_of_view(
     """
     matrix = np.asarray(slice_to_ras, dtype=np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-        raise InvalidOptionError(
-            f"The slice view's matrix {matrix.tolist()} is not a 4×4 one of numbers. Reset the view."
-        )
+        raise InvalidOptionError("The slice view has no usable orientation. Reset it (the view's menu, Axial).")
     column, row = matrix[:3, 0], -matrix[:3, 1]
     normal = np.cross(column, row)
     if np.linalg.norm(normal) < 1e-6 * np.linalg.norm(column) * np.linalg.norm(row) or not normal.any():
-        raise InvalidOptionError(f"The slice view's matrix {matrix.tolist()} spans no plane. Reset the view.")
+        raise InvalidOptionError("The slice view has no usable orientation. Reset it (the view's menu, Axial).")
     column = column / np.linalg.norm(column)
     normal = normal / np.linalg.norm(normal)
     row = np.cross(normal, column)
@@ -69,7 +67,10 @@ def plane_of_view(
         edges = (layer.column_direction_ras, layer.row_direction_ras)
         if all(min(np.linalg.norm(np.cross(edge, side)) for side in (column, row)) < _SAME_DIRECTION for edge in edges):
             return layer
-    return _covering(SlicePlane(origin, column, row, (1.0, 1.0), (1, 1)), geometry, longest_side)
+    covering = _covering(SlicePlane(origin, column, row, (1.0, 1.0), (1, 1)), geometry, longest_side)
+    if covering is None:
+        raise InvalidPromptError("The image does not reach this slice. Scroll the view into the image.")
+    return covering
 
 
 def plane_through(
@@ -111,9 +112,15 @@ def plane_through(
     column = column - (column @ normal) * normal
     column /= np.linalg.norm(column)
     across = np.cross(normal, column)
-    return _covering(
+    covering = _covering(
         SlicePlane(point, column, across if across @ row > 0 else -across, (1.0, 1.0), (1, 1)), geometry, longest_side
     )
+    if covering is None:
+        raise InvalidPromptError(
+            f"The image does not reach the plane through R {point[0]:.1f}, A {point[1]:.1f}, S {point[2]:.1f} mm. Move "
+            "the plane into the image."
+        )
+    return covering
 
 
 def finest_spacing(plane: SlicePlane, geometry: VolumeGeometry) -> float:
@@ -141,15 +148,11 @@ def _layer_at(
     return None
 
 
-def _covering(plane: SlicePlane, geometry: VolumeGeometry, longest_side: int) -> SlicePlane:
-    """The pixels that cover a volume's cross-section with a plane given in 1 mm pixels."""
+def _covering(plane: SlicePlane, geometry: VolumeGeometry, longest_side: int) -> SlicePlane | None:
+    """The pixels that cover a volume's cross-section with a plane given in 1 mm pixels; None if they do not meet."""
     polygon = OrientedBox.around_grid(geometry).cross_section(plane)
     if len(polygon) == 0:
-        raise InvalidPromptError(
-            f"The plane through {np.round(plane.origin_ras, 1).tolist()} mm with normal "
-            f"{np.round(plane.normal_ras, 3).tolist()} misses the image. Move it, or scroll the slice view, into the "
-            "image."
-        )
+        return None
     lower, upper = polygon.min(axis=0), polygon.max(axis=0)
     step = max(finest_spacing(plane, geometry), float((upper - lower).max()) / longest_side)
     # Whole pixels, so that nothing is lost at the border but rounding.

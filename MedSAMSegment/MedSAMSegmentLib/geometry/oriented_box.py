@@ -50,13 +50,14 @@ class OrientedBox:
             )
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1)):
             raise InvalidPromptError(
-                f"The ROI's object-to-world matrix {matrix.tolist()} is not a linear transform. Draw the ROI again, or "
-                "harden its transform."
+                "Where the ROI lies cannot be computed: its orientation or its transform is damaged. Draw the ROI "
+                "again, or take it out of the transform (module Transforms)."
             )
         edges = matrix[:3, :3] * size
         if abs(np.linalg.det(edges)) <= 1e-12 * float(np.prod(np.linalg.norm(edges, axis=0))):
             raise InvalidPromptError(
-                f"The ROI is flat: its transform {matrix.tolist()} squeezes it to nothing. Correct the transform."
+                "The ROI is flat: its orientation or its transform squeezes it to nothing. Draw the ROI again, or take "
+                "it out of the transform (module Transforms)."
             )
         object.__setattr__(self, "object_to_ras", matrix)
         object.__setattr__(self, "size_mm", size)

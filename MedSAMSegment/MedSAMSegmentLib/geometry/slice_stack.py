@@ -249,11 +249,10 @@ class SliceStack:
 
 
 def _outside(roi: OrientedBox, geometry: VolumeGeometry) -> str:
-    def spans(points: npt.NDArray[np.float64]) -> str:
-        lower, upper = points.min(axis=0), points.max(axis=0)
-        return ", ".join(f"{name} {a:.1f} to {b:.1f}" for name, a, b in zip("RAS", lower, upper, strict=True))
-
+    own, image = roi.corners_ras, geometry.corners_ras
+    gaps = np.maximum(np.maximum(own.min(axis=0) - image.max(axis=0), image.min(axis=0) - own.max(axis=0)), 0.0)
+    away = float(np.linalg.norm(gaps))  # between the boxes around both along R, A and S
+    where = f", {away:.0f} mm away from it" if away >= 1.0 else ""
     return (
-        f"The ROI lies outside the image: the ROI spans {spans(roi.corners_ras)} mm, the image "
-        f"{spans(geometry.corners_ras)} mm. Move the ROI into the image, or choose the image that it was drawn on."
+        f"The ROI lies outside the image{where}. Move the ROI into the image, or choose the image that it was drawn on."
     )

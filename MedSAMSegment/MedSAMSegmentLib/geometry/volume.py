@@ -29,7 +29,8 @@ class VolumeGeometry:
         matrix = np.asarray(self.ijk_to_ras, dtype=np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
             raise InvalidImageError(
-                f"The image's index-to-world matrix {matrix.tolist()} cannot be inverted: check spacing and directions."
+                "Where the image's voxels lie cannot be computed: its spacing is zero or not a number, or its axes lie "
+                "in one direction. Check its spacing and directions (module Volumes)."
             )
         object.__setattr__(self, "ijk_to_ras", matrix)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from MedSAMSegmentLib.errors import InvalidPromptError
 from MedSAMSegmentLib.geometry.cross_section_mask import kept_in_turned_roi
 from MedSAMSegmentLib.geometry.oriented_box import OrientedBox
@@ -49,8 +47,8 @@ def segment_on_plane(
     box = roi.box_on(plane)
     if box is None:
         raise InvalidPromptError(
-            f"The plane through {np.round(plane.center_ras, 1).tolist()} mm does not cut the ROI at "
-            f"{np.round(roi.center_ras, 1).tolist()} mm inside the image. Move one of them."
+            "The plane does not cut the ROI inside the image: it passes the ROI's middle at "
+            f"{abs(float((roi.center_ras - plane.center_ras) @ plane.normal_ras)):.1f} mm. Move one of them."
         )
     window = None if volume.is_rgb else choose_window(window_rule, volume, roi)
     segmenter = Segmenter(model, cache)

@@ -181,7 +181,7 @@ def test_a_view_beside_the_volume_is_answered_with_a_sentence(workplace):
     workplace.view.mrmlSliceNode().JumpSliceByCentering(0.0, 0.0, 500.0)
     workplace.draw((25, 15), (65, 45))
     assert not workplace.effect.controller.is_busy
-    assert "misses the image" in workplace.effect.panel.status.text
+    assert "The image does not reach this slice." in workplace.effect.panel.status.text
 
 
 def test_confidence_and_what_the_model_saw_are_shown(workplace):

@@ -1,5 +1,6 @@
 """What the user asks for is done, for the segment and the slice it was asked for, in order; or it is said why not."""
 
+import re
 import threading
 import time
 
@@ -218,8 +219,7 @@ def test_when_the_editor_is_closed_nothing_is_left_that_runs(workplace, model, e
     editor = workplace.editor
     editor.setMRMLScene(None)
     model.go.set()
-    workplace.run_events(0.2)
-    assert engine.on_busy == []
+    workplace.wait(lambda: engine.on_busy == [])
     assert not workplace.voxels().any()
 
 
@@ -295,3 +295,73 @@ def test_the_status_changes_at_most_twice_a_second_while_the_model_works(workpla
             texts.append(status(workplace))
         time.sleep(0.002)
     assert 2 <= len(texts) <= 6
+
+
+def test_what_was_said_of_a_mask_goes_when_it_is_undone(workplace, model):
+    workplace.draw(*LEFT)
+    finish(workplace, model)
+    assert "Done" in status(workplace)
+    workplace.editor.undo()
+    workplace.run_events(0.02)
+    assert not workplace.voxels().any()
+    assert "Done" not in status(workplace)
+    assert workplace.effect.panel.confidence.text == "–"
+
+
+def test_what_was_said_of_a_mask_goes_when_a_preview_is_shown(workplace, model, roi):
+    workplace.draw(*LEFT)
+    finish(workplace, model)
+    workplace.effect.panel.roi.setCurrentNode(roi)
+    roi.SetCenter(roi.GetCenter())
+    workplace.run_events(0.3)
+    roi.SetSize([34.0, 24.0, 16.0])
+    workplace.run_events(0.3)
+    assert "Done" not in status(workplace)
+
+
+def test_what_was_said_goes_with_revert(workplace, model):
+    workplace.draw(*LEFT)
+    finish(workplace, model)
+    workplace.effect.panel.revert.click()
+    assert "Done" not in status(workplace)
+
+
+def test_nothing_of_a_closed_scene_is_said_in_the_next_one(workplace, model):
+    workplace.draw(*LEFT)
+    panel = workplace.effect.panel
+    slicer.mrmlScene.Clear(False)
+    workplace.run_events(0.1)
+    assert not any(word in panel.status.text for word in ("Target", "Brick", "background", "Done", "ncoding"))
+    assert not panel.cancel.enabled
+
+
+def test_cancel_is_there_only_while_there_is_something_to_cancel(workplace, model):
+    panel = workplace.effect.panel
+    assert panel.cancel.isHidden()
+    workplace.draw(*LEFT)
+    assert not panel.cancel.isHidden()
+    finish(workplace, model)
+    workplace.run_events(0.05)
+    assert panel.cancel.isHidden()
+
+
+def test_a_whole_structure_says_which_slice_of_how_many_is_being_computed(workplace, model, roi):
+    workplace.scripted_effect.setParameter("Scope", "structure")
+    workplace.effect.panel.roi.setCurrentNode(roi)
+    texts = []
+    model.go.set()
+    encode = model.encode
+
+    def slow(slices_u8, *, cancelled=None):
+        time.sleep(0.5)
+        return encode(slices_u8, cancelled=cancelled)
+
+    model.encode = slow
+    workplace.effect.panel.apply.click()
+
+    def note():
+        texts.append(status(workplace))
+        return not workplace.effect.controller.is_busy
+
+    workplace.wait(note, seconds=60.0)
+    assert any(re.search(r"Slice \d of \d, .* left…", text) for text in texts), set(texts)

@@ -126,5 +126,5 @@ def test_transform_that_flattens_the_roi_is_refused():
 
 
 def test_matrix_that_is_not_linear_is_refused():
-    with pytest.raises(InvalidPromptError, match="not a linear transform"):
+    with pytest.raises(InvalidPromptError, match="cannot be computed"):
         OrientedBox(np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.1, 0, 0, 1]]), np.ones(3))
