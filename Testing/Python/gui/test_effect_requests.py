@@ -346,6 +346,8 @@ def test_cancel_is_there_only_while_there_is_something_to_cancel(workplace, mode
 
 
 def test_a_whole_structure_says_which_slice_of_how_many_is_being_computed(workplace, model, roi):
+    workplace.scripted_effect.setParameter("EncodeAhead", 0)
+    workplace.scripted_effect.setParameter("Window", "40,120")  # of which nothing is encoded yet
     workplace.scripted_effect.setParameter("Scope", "structure")
     workplace.effect.panel.roi.setCurrentNode(roi)
     texts = []
