@@ -113,6 +113,7 @@ class ModelsSection:
             text,
             lambda job: download_weights(model, progress=_megabytes(job, text), cancelled=job.cancelled),
             _("{title} is on this computer now.").format(title=model.title),
+            replaced=model.id,
         )
 
     def _import_file(self) -> None:
@@ -137,6 +138,7 @@ class ModelsSection:
             text,
             lambda job: import_weights(model, path, progress=_megabytes(job, text), cancelled=job.cancelled),
             _("{title} is on this computer now.").format(title=model.title),
+            replaced=model.id,
         )
 
     def _verify(self) -> None:
@@ -180,8 +182,11 @@ class ModelsSection:
         set_default_choice(replace(default_choice(), model=self._selected().id))
         self._after()
 
-    def _run(self, text: str, work: Callable[[Job], Any], success: str) -> None:
+    def _run(self, text: str, work: Callable[[Job], Any], success: str, replaced: str = "") -> None:
         def done(result: Any) -> None:
+            if replaced:
+                # What is in memory goes on as it is; what is next takes the new weights.
+                self._engine.unload(replaced)
             self._end(success.format(result=result))
             self._after()
 

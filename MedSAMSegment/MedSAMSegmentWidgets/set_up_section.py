@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import MissingPackageError
+from MedSAMSegmentLib.packages import reads_pickles_safely
 from MedSAMSegmentSlicer.inference_engine import InferenceEngine
 from MedSAMSegmentSlicer.setup_state import PackageState, package_states
 from MedSAMSegmentSlicer.status_text import device_title, model_title
@@ -60,6 +61,13 @@ class SetUpSection:
         lines = [
             f"✓ {package.name} {package.version}" if package.is_installed else f"✗ {_lack(package)}"
             for package in packages
+        ]
+        lines += [
+            _("{name} {version} has known security holes in reading .pth files: only LiteMedSAM's is read").format(
+                name=package.name, version=package.version
+            )
+            for package in packages
+            if package.name == "torch" and package.is_installed and not reads_pickles_safely(str(package.version))
         ]
         lines.append(_("Default model: {title}").format(title=model_title(choice.model)))
         state = self._engine.state

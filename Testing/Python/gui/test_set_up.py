@@ -154,6 +154,17 @@ def test_packages_that_stay_missing_ask_for_a_restart(widget, computer, monkeypa
     assert "Restart Slicer" in _install(widget)
 
 
+def test_a_torch_that_reads_pickles_unsafely_is_said_to_be_enough_and_for_what(widget, computer, monkeypatch):
+    from MedSAMSegmentSlicer import setup_state
+
+    assert "security holes" not in widget.ui.setUpLabel.text
+    original = setup_state.installed_version
+    monkeypatch.setattr(setup_state, "installed_version", lambda name: "2.7.1" if name == "torch" else original(name))
+    widget.panel.refresh()
+    assert "✓ torch 2.7.1" in widget.ui.setUpLabel.text
+    assert "torch 2.7.1 has known security holes in reading .pth files" in widget.ui.setUpLabel.text
+
+
 def test_pip_does_not_look_into_the_folder_that_slicer_was_started_in(widget, computer, monkeypatch):
     values = []
     original = slicer.packaging.pip_ensure

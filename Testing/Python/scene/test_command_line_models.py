@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +156,50 @@ def test_segmenting_with_a_model_that_is_not_here_says_how_to_get_it_and_asks_no
     assert "medsam-segment models download medsam-vit-b" in " ".join(outcome.err.split())
     assert not (tmp_path / "out.seg.nrrd").exists()
     assert hub.requests == []
+
+
+def test_what_is_pasted_into_a_bug_report_has_no_password(
+    medsam_segment: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://anna:secret@mirror.example/hf")
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:secret@proxy.example:8080")
+    for arguments in (("info",), ("info", "--json")):
+        outcome = medsam_segment(*arguments)
+        assert outcome.code == 0
+        assert "https://***@mirror.example/hf" in outcome.out
+        assert "secret" not in outcome.out + outcome.err
+        assert "anna" not in outcome.out + outcome.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+@pytest.mark.parametrize("model", ["medsam-vit-b", "lite-medsam"])
+def test_ctrl_c_ends_a_download_from_a_silent_server_at_once(tmp_path: Path, model: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "HF_ENDPOINT": address,
+            "PIP_INDEX_URL": f"{address}/simple",
+            "PIP_CONFIG_FILE": str(tmp_path / "none"),
+            "NO_PROXY": "127.0.0.1",
+            "MEDSAMSEGMENT_MODELS": str(tmp_path / "models"),
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "TMPDIR": str(tmp_path),
+        }
+        environment.pop("PIP_NO_INDEX", None)
+        command = [sys.executable, "-m", "MedSAMSegmentSlicer.command_line.main", "models", "download", model]
+        running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # now it waits for an answer
+        started = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        complaints = running.communicate(timeout=60)[1]
+        connection.close()
+    assert running.returncode == 130, complaints
+    assert "Interrupted" in complaints
+    assert time.monotonic() - started < 10.0  # 0.5 s on a computer with nothing else to do; it was 240 s
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".whl", ".safetensors", ".incomplete")]
+    assert not list(tmp_path.glob("medsamsegment-*"))
 
 
 @pytest.mark.parametrize(("model", "missing"), [("lite-medsam", "torch"), (".", "transformers")])
