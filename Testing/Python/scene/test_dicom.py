@@ -6,6 +6,7 @@ storage node where that reads them right.
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
@@ -23,6 +24,7 @@ from pydicom.uid import (
 from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentSlicer.volume_files import read_volume
 from support.dicom_files import AXIAL, COLUMN_MM, ROW_MM, ball, multi_frame, places, write, write_slices
+from support.files import roi_markup, write_rois
 from support.slicer_volume import slicer_reads
 
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -208,3 +210,29 @@ def test_slices_stored_with_and_without_sign_keep_their_values(tmp_path):
     write_slices(tmp_path / "other", signed[None], positions[:1])
     (tmp_path / "other" / "IM0000").rename(tmp_path / "IM0000")
     np.testing.assert_array_equal(read_volume(tmp_path).voxels_kji, [signed, stored[1], stored[2]])
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.3])
+def test_the_mask_of_frames_in_any_order_with_their_own_rescale_lies_on_the_structure(
+    medsam_segment, case_folder, tilt
+):
+    positions = places(DEPTHS, AXIAL, tilt)[np.random.default_rng(5).permutation(len(DEPTHS))]
+    inside = stored_ball(positions, AXIAL) > 1024
+    slopes = 1.0 + np.arange(len(DEPTHS))
+    stored = (inside * 2520 / slopes[:, None, None]).astype(np.uint16)  # 2520 is a multiple of 1 … 10
+    rescales = [(float(slope), 0.0) for slope in slopes]
+    write(multi_frame(stored, positions, rescales=rescales), case_folder / "frames.dcm")
+    write_rois(case_folder / "Lesion.mrk.json", roi_markup(ball_center(AXIAL).tolist(), (11, 11, 11)))
+    command = ("segment", "frames.dcm", "--roi", "Lesion.mrk.json", "--output", "out.seg.nrrd")
+    outcome = medsam_segment(*command, "--window", "1260,2520", "--level", "fast")
+    assert outcome.code == 0, outcome.err
+    assert "sorted" in outcome.err
+    assert ("tilted" in outcome.err) == (tilt != 0)
+    written = sitk.ReadImage("out.seg.nrrd")
+    marked = [
+        np.linalg.norm(np.array(written.TransformIndexToPhysicalPoint(tuple(map(int, kji[::-1])))) - ball_center(AXIAL))
+        for kji in np.argwhere(sitk.GetArrayFromImage(written) > 0)
+    ]
+    # The boxes of a tilted volume's slices are estimated: some of the outermost pixels are beyond them.
+    assert len(marked) == pytest.approx(inside.sum(), rel=0.0 if tilt == 0 else 0.03)
+    assert max(marked) <= 4.5 + 1e-3
