@@ -169,6 +169,14 @@ def read_header(path: Path) -> DicomImage | None:
         ) from error
 
 
+def series_uid_of(path: Path) -> str:
+    """The series that a file says it belongs to, damaged or not; empty where it does not say."""
+    try:
+        return str(_read(path).get("SeriesInstanceUID", ""))
+    except Exception:  # a damaged value raises whatever its conversion raises
+        return ""
+
+
 def _read(path: Path) -> Dataset:
     import pydicom
 

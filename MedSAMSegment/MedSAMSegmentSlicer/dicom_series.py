@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from MedSAMSegmentLib.errors import InvalidImageError
-from MedSAMSegmentSlicer.dicom_headers import DicomImage, is_dicom, read_header
+from MedSAMSegmentSlicer.dicom_headers import DicomImage, is_dicom, read_header, series_uid_of
 from MedSAMSegmentSlicer.dicom_volume import Note, read_images
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def read_dicom_file(path: Path, series_uid: str | None, note: Note) -> sitk.Imag
         raise InvalidImageError(f"{path} belongs to the series {image.series_uid}, not to {series_uid}.")
     if image.is_multi_frame or image.frames[0].position_lps is None:
         return read_images([image], str(path), note)
-    beside = _images(sorted(path.parent.iterdir()))
+    beside = _images(sorted(path.parent.iterdir()), image.series_uid)
     whole = [other for other in beside if other.series_uid == image.series_uid and not other.is_multi_frame]
     if len(whole) < 2:
         return read_images([image], str(path), note)
@@ -83,14 +83,14 @@ def _series_in(folder: Path, wanted: str | None) -> dict[str, list[DicomImage]]:
     Raises:
         InvalidImageError: there is none.
     """
-    series = _by_uid(_images(sorted(folder.iterdir())))
+    series = _by_uid(_images(sorted(folder.iterdir()), wanted))
     if not series or (wanted is not None and wanted not in series):
         paths = []
         for path in folder.rglob("*"):
             paths.append(path)
             if len(paths) > _MAX_FILES:
                 raise InvalidImageError(f"{folder} has more than {_MAX_FILES:,} files. Give the folder of the series.")
-        series = _by_uid(_images(sorted(paths))) or series
+        series = _by_uid(_images(sorted(paths), wanted)) or series
     if not series:
         raise InvalidImageError(
             f"There is no DICOM series in the folder {folder} or in those within it. Give the folder with its files."
@@ -98,9 +98,25 @@ def _series_in(folder: Path, wanted: str | None) -> dict[str, list[DicomImage]]:
     return series
 
 
-def _images(paths: list[Path]) -> list[DicomImage]:
-    headers = (read_header(path) for path in paths if path.is_file() and is_dicom(path))
-    return [image for image in headers if image is not None]
+def _images(paths: list[Path], wanted: str | None) -> list[DicomImage]:
+    """The DICOM images among some files; a damaged one that surely belongs to another series than the wanted is none.
+
+    Raises:
+        InvalidImageError: a file is damaged.
+    """
+    images = []
+    for path in paths:
+        if not path.is_file() or not is_dicom(path):
+            continue
+        try:
+            image = read_header(path)
+        except InvalidImageError:
+            if wanted is None or series_uid_of(path) in ("", wanted):
+                raise
+            continue
+        if image is not None:
+            images.append(image)
+    return images
 
 
 def _by_uid(images: list[DicomImage]) -> dict[str, list[DicomImage]]:

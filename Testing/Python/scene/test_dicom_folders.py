@@ -203,6 +203,20 @@ def test_a_truncated_slice_is_named(tmp_path):
         read_volume(tmp_path)
 
 
+def test_a_damaged_file_of_another_series_does_not_matter(tmp_path):
+    paths = write_numbered(tmp_path / "mine")
+    other = write_numbered(tmp_path / "other", SeriesInstanceUID="1.2.3.44")
+    for path in other:
+        path.rename(tmp_path / "mine" / f"other {path.name}")
+    damaged = tmp_path / "mine" / "other IM0001"
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    assert layers(read_volume(tmp_path / "mine", "1.2.3.9")) == [0, 1, 2, 3]
+    assert layers(read_volume(paths[0])) == [0, 1, 2, 3]
+    for series in ("1.2.3.44", None):
+        with pytest.raises(InvalidImageError, match="other IM0001 is damaged"):
+            read_volume(tmp_path / "mine", series)
+
+
 def test_a_slice_whose_compressed_pixels_are_damaged_is_named(tmp_path):
     paths = write_numbered(tmp_path)
     made = pydicom.dcmread(paths[2])
