@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -65,7 +66,7 @@ class LateBox:
             self._timer.start()
             return
         _place(node, self._box)
-        set_drawn_box_visible(self._effect, True)
+        _set_visible(node, True)
         self._box = None
         self._shown()
 
@@ -112,9 +113,53 @@ def _add_node(scripted_effect: Any) -> None:
     scripted_effect.setNodeReference(REFERENCE, node)
 
 
-def set_drawn_box_visible(scripted_effect: Any, visible: bool) -> None:
-    """Show the rectangle, or keep it in the scene unseen while the effect is not active."""
-    node = drawn_box_node(scripted_effect)
+@dataclass
+class _Use:
+    """Of the rectangle of a parameter node, by the effect of one editor; several editors may share the node."""
+
+    parameters: Any
+    role: str
+    is_active: bool = True
+
+
+_uses: dict[int, _Use] = {}
+"""By the ``id`` of the effect, from its first activation until its editor is closed."""
+
+
+def use_drawn_box(scripted_effect: Any) -> None:
+    """The effect is active: show its rectangle, if it has one."""
+    parameters = scripted_effect.parameterSetNode()
+    before = _uses.get(id(scripted_effect))
+    if before is not None and before.parameters is not parameters:
+        drop_drawn_box(scripted_effect)
+    _uses[id(scripted_effect)] = _Use(parameters, f"{scripted_effect.name}.{REFERENCE}")
+    _set_visible(drawn_box_node(scripted_effect), True)
+
+
+def put_drawn_box_aside(scripted_effect: Any) -> None:
+    """The effect is not active any more: its rectangle stays in the scene unseen, until it is."""
+    use = _uses.get(id(scripted_effect))
+    if use is not None:
+        use.is_active = False
+        if not any(other.is_active and other.parameters is use.parameters for other in _uses.values()):
+            _set_visible(drawn_box_node(scripted_effect), False)
+
+
+def drop_drawn_box(scripted_effect: Any) -> None:
+    """The effect's editor is closed: its rectangle goes, unless another editor works with the same parameter node."""
+    use = _uses.pop(id(scripted_effect), None)
+    if use is None or use.parameters is None or any(other.parameters is use.parameters for other in _uses.values()):
+        return
+    scene = use.parameters.GetScene()
+    node = use.parameters.GetNodeReference(use.role) if scene is not None else None
+    if node is not None and not scene.IsClosing():
+        display = node.GetDisplayNode()
+        scene.RemoveNode(node)
+        if display is not None and display.GetScene() is not None:
+            scene.RemoveNode(display)
+
+
+def _set_visible(node: Any, visible: bool) -> None:
     display = node.GetDisplayNode() if node is not None else None
     if display is not None and bool(display.GetVisibility()) != visible:
         display.SetVisibility(visible)

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from MedSAMSegmentLib.errors import InvalidPromptError, MedSAMSegmentError
 from MedSAMSegmentSlicer.roi_selection import ROI_CLASS
-from MedSAMSegmentWidgets.drawn_box_node import COLOR, LateBox, set_drawn_box_visible
+from MedSAMSegmentWidgets.drawn_box_node import COLOR, LateBox, put_drawn_box_aside, use_drawn_box
 from MedSAMSegmentWidgets.effect_views import EffectViews
 from MedSAMSegmentWidgets.node_observers import NodeObservers
 from MedSAMSegmentWidgets.preview_overlays import PreviewOverlays
@@ -61,7 +61,7 @@ class EffectController:
             },
         )
         work.enter(self)
-        set_drawn_box_visible(scripted_effect, True)
+        use_drawn_box(scripted_effect)
         self.observe_nodes()
         self._status.show()
         self._views.settle()
@@ -75,7 +75,7 @@ class EffectController:
         self._shortcuts.remove()
         self._observers.remove_all()
         self._previews.remove()
-        set_drawn_box_visible(self._effect, False)
+        put_drawn_box_aside(self._effect)
         self._status.show()
 
     # Events of the Segment Editor

@@ -105,7 +105,10 @@ class SegmentEditorEffect(AbstractScriptedSegmentEditorEffect):
             controller.close()
 
     def cleanup(self):
+        from MedSAMSegmentWidgets.drawn_box_node import drop_drawn_box
+
         self.deactivate()
+        drop_drawn_box(self.scriptedEffect)
         work, self.work = self.work, None
         if work is not None:
             work.close()

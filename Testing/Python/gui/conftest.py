@@ -72,10 +72,11 @@ class Workplace:
         self.show_slice(3)
         self.editor = self.new_editor()
 
-    def new_editor(self) -> Any:
+    def new_editor(self, parameters: Any = None) -> Any:
+        """Another editor, with a parameter node of its own unless it gets one."""
         editor = slicer.qMRMLSegmentEditorWidget()
         editor.setMRMLScene(slicer.mrmlScene)
-        editor.setMRMLSegmentEditorNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
+        editor.setMRMLSegmentEditorNode(parameters or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode"))
         editor.setSegmentationNode(self.segmentation)
         editor.setSourceVolumeNode(self.volume)
         editor.setCurrentSegmentID("Target")
@@ -103,7 +104,9 @@ class Workplace:
     def cursor_shape(self) -> int:
         """Of the pointer over the axial view, as Qt numbers it."""
         view = self.view.sliceView()
-        return view.cursor.shape() if not in_real_slicer() else view.VTKWidget().cursor.shape()
+        if in_real_slicer():
+            return view.VTKWidget().cursor.shape()
+        return view.cursor.shape() if view.cursor is not None else 0
 
     def number_of_actors(self) -> int:
         """What is drawn over the slice in the axial view."""

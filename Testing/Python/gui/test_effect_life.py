@@ -2,9 +2,11 @@
 
 import sys
 
+import numpy as np
 import qt
 import slicer
 
+from gui_stand_in.install import in_real_slicer
 from MedSAMSegmentWidgets import late_start
 from MedSAMSegmentWidgets.effect_choices import EffectChoices
 from MedSAMSegmentWidgets.shortcuts import SHORTCUTS
@@ -89,6 +91,60 @@ def test_two_editors_have_two_effects_that_do_not_disturb_each_other(workplace):
     finally:
         second.setMRMLScene(None)
         second.deleteLater()
+
+
+def _nodes_of_boxes():
+    """Names of all nodes that a drawn box consists of."""
+    classes = ("vtkMRMLMarkupsROINode", "vtkMRMLMarkupsROIDisplayNode")
+    return [node.GetClassName() for name in classes for node in slicer.util.getNodesByClass(name)]
+
+
+def _close(editor):
+    editor.setMRMLScene(None)
+    editor.deleteLater()
+    if in_real_slicer():  # which deletes it once control is back in the event loop of the application
+        slicer.app.sendPostedEvents(editor, qt.QEvent.DeferredDelete)
+
+
+def test_a_closed_editor_leaves_no_box_in_the_scene(workplace):
+    first, second = workplace.editor, workplace.new_editor()
+    workplace.editor = second
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    workplace.drawn_box()
+    workplace.editor = first
+    assert len(_nodes_of_boxes()) == 2
+    _close(second)
+    workplace.run_events(0.1)
+    assert _nodes_of_boxes() == []
+    np.testing.assert_array_equal(workplace.voxels(), workplace.bright(3))
+
+
+def test_a_box_goes_with_its_editor_even_if_the_effect_was_left_before(workplace):
+    first, second = workplace.editor, workplace.new_editor()
+    workplace.editor = second
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    workplace.drawn_box()
+    second.setActiveEffect(None)
+    workplace.editor = first
+    _close(second)
+    workplace.run_events(0.1)
+    assert _nodes_of_boxes() == []
+
+
+def test_an_editor_that_shares_its_parameters_with_a_closed_one_keeps_the_box(workplace):
+    first, second = workplace.editor, workplace.new_editor(workplace.editor.mrmlSegmentEditorNode())
+    workplace.draw((25, 15), (65, 45))
+    workplace.wait()
+    box = workplace.drawn_box()
+    _close(second)
+    workplace.run_events(0.1)
+    if first.activeEffect() is None:  # Slicer's editors share the active effect as well
+        first.setActiveEffectByName("MedSAM")
+        workplace.wait(lambda: first.activeEffect().self().controller is not None)
+    assert box.GetScene() is not None
+    assert box.GetDisplayNode().GetVisibility()
 
 
 def test_parameters_are_in_the_scene_and_come_back_into_the_widgets(workplace):
