@@ -12,6 +12,7 @@ import numpy as np
 
 from MedSAMSegmentLib.errors import InvalidImageError, InvalidOutputError
 from MedSAMSegmentLib.geometry.volume import MaskBlock, VolumeGeometry
+from MedSAMSegmentSlicer.image_headers import check_image_header
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
 from MedSAMSegmentSlicer.nifti_header import copy_forms, read_nifti_header, same_place
 from MedSAMSegmentSlicer.segment_writer import reference_grid, segment_mask
@@ -153,6 +154,7 @@ def _check_readable(path: Path) -> None:
     """Slicer's reader ends the whole process at a damaged file."""
     import SimpleITK as sitk
 
+    check_image_header(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         image = sitk.ReadImage(str(path))

@@ -14,6 +14,7 @@ from MedSAMSegmentLib.errors import InvalidImageError
 from MedSAMSegmentLib.geometry.volume import Volume, VolumeGeometry
 from MedSAMSegmentSlicer.dicom_headers import is_dicom
 from MedSAMSegmentSlicer.dicom_series import read_dicom_file, read_series
+from MedSAMSegmentSlicer.image_headers import check_image_header
 from MedSAMSegmentSlicer.matrices import LPS_TO_RAS
 from MedSAMSegmentSlicer.nifti_header import (
     GZIP_MAGIC,
@@ -55,6 +56,7 @@ def read_volume(path: Path, series_uid: str | None = None, note: Callable[[str],
     else:
         if path.stat().st_size == 0:
             raise InvalidImageError(f"{path} is empty. Copy or export the volume again.")
+        check_image_header(path)
         header = read_nifti_header(path)
         if header is not None:
             return _read_nifti(path, header, say)
