@@ -18,6 +18,9 @@ from MedSAMSegmentLib.prompts import BoxPrompt
 _SIGNS = np.array(list(product((-0.5, 0.5), repeat=3)))
 _EDGES = tuple((a, b) for a, b in combinations(range(8), 2) if np.count_nonzero(_SIGNS[a] != _SIGNS[b]) == 1)
 
+_FARTHEST = 1e9
+"""In mm."""
+
 _RELATIVE_TOLERANCE = 1e-5
 """Share of a box's diagonal within which a corner counts as lying on a plane.
 
@@ -52,6 +55,11 @@ class OrientedBox:
             raise InvalidPromptError(
                 "Where the ROI lies cannot be computed: its orientation or its transform is damaged. Draw the ROI "
                 "again, or take it out of the transform (module Transforms)."
+            )
+        if max(np.abs(matrix).max(), size.max()) > _FARTHEST or np.abs(matrix[:3, :3] * size).max() > _FARTHEST:
+            raise InvalidPromptError(
+                f"The ROI lies, or reaches, a thousand kilometres away: its matrix is {matrix.tolist()}. Correct its "
+                "transform, or draw it again."
             )
         edges = matrix[:3, :3] * size
         if abs(np.linalg.det(edges)) <= 1e-12 * float(np.prod(np.linalg.norm(edges, axis=0))):

@@ -82,14 +82,15 @@ class VolumeGeometry:
 _LEAST_PADDED, _GAP, _MOST_PADDINGS = 0.001, 0.25, 3
 """Share of the voxels that padding has at least; its distance from the rest, as a share of the rest's own range; and
 how many values of it there may be: one around the scanner's circle, and another around that."""
+_LIMIT = 0.75
 
 
 def padding_of(voxels: npt.NDArray) -> float | None:
-    """The highest value that a scanner, or a program, filled up with what it did not measure.
+    """The value up to which voxels are what a scanner, or a program, filled up, and not what it measured.
 
     Padding is one value, below zero and below all others, that many voxels share, far below the rest: -2000 or -3024
     around the circle of a CT, whose air is at -1000; the lowest number of a type. Zero is none: it may be what was
-    measured.
+    measured. Resampling blends padding with what lies beside it: the limit is three quarters of the way to the rest.
 
     Args:
         voxels: of a whole image, any shape and real dtype.
@@ -109,10 +110,10 @@ def padding_of(voxels: npt.NDArray) -> float | None:
         above = rest[rest > lowest]
         if above.size == 0 or rest.size - above.size < least:
             break
-        low, high = (float(value) for value in np.percentile(above, (1.0, 99.0)))
+        low, blended, high = (float(value) for value in np.percentile(above, (1.0, 10.0, 99.0)))
         if low - float(lowest) <= _GAP * (high - low):
             break
-        found, rest = float(lowest), above
+        found, rest = float(lowest) + _LIMIT * (blended - float(lowest)), above
     return found
 
 

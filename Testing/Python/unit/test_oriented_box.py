@@ -128,3 +128,9 @@ def test_transform_that_flattens_the_roi_is_refused():
 def test_matrix_that_is_not_linear_is_refused():
     with pytest.raises(InvalidPromptError, match="cannot be computed"):
         OrientedBox(np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.1, 0, 0, 1]]), np.ones(3))
+
+
+@pytest.mark.parametrize("matrix", [np.diag([1e308, 1e308, 1e308, 1.0]), pose(np.eye(3), origin=(1e300, 0, 0))])
+def test_a_box_beyond_any_patient_is_refused(matrix):
+    with pytest.raises(InvalidPromptError, match="kilometres"):
+        OrientedBox(matrix, np.array([1e2, 1e2, 1e2]))
