@@ -16,7 +16,7 @@ import mutate
 import workplace
 from table import Table, complaints_about
 
-_LIMITS = forked.Limits(memory_bytes=3 * 2**29)
+_LIMITS = forked.Limits(memory_bytes=3 * 2**29, seconds=100.0)
 """1.5 GiB beside what is mapped."""
 
 Action = Callable[[], None]

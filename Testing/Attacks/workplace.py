@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,6 +62,7 @@ def import_what_a_run_imports() -> None:
 
     torch.set_num_threads(1)
     use_stand_in_model()
+    read_in_forked_processes()
     with case_folder() as folder:
         ending = forked.run(_print_imported, folder)
         if ending.code != 0:
@@ -118,3 +120,64 @@ def command_line_or_raise(*arguments: str) -> None:
     except SystemExit as left:
         if left.code:
             raise
+
+
+def read_in_forked_processes() -> None:
+    """Have the processes that read input files be forked instead of started: hundredths of a second, not seconds."""
+    from MedSAMSegmentSlicer.command_line.input_reader import InputReader
+
+    def started(reader: InputReader) -> _ForkedReader:
+        if reader._process is None:
+            reader._process = _ForkedReader(reader._show_output)
+        return reader._process
+
+    InputReader._started = started
+
+
+class _ForkedReader:
+    """A reading process with what of ``subprocess.Popen`` is used of it."""
+
+    def __init__(self, show_output: bool) -> None:
+        requests, answers = os.pipe(), os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.returncode: int | None = None
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._serve(requests, answers, show_output)
+        os.close(requests[0])
+        os.close(answers[1])
+        self.stdin, self.stdout = os.fdopen(requests[1], "wb"), os.fdopen(answers[0], "rb")
+
+    @staticmethod
+    def _serve(requests: tuple[int, int], answers: tuple[int, int], show_output: bool) -> None:
+        """Never returns."""
+        try:
+            sys.setprofile(None)
+            os.setsid()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(requests[0], 0)
+            os.dup2(answers[1], 1)
+            if not show_output:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os.closerange(3, 256)
+            from MedSAMSegmentSlicer.command_line.reading_program import serve
+
+            serve()
+        finally:
+            os._exit(0)
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            os.kill(self._pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+    def communicate(self) -> None:
+        with suppress(OSError):  # what was not sent any more
+            self.stdin.close()
+        self.stdout.close()
+        self.wait()

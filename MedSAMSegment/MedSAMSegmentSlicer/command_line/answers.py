@@ -28,7 +28,14 @@ EXIT_INTERRUPTED = 130
 
 _Parameters = ParamSpec("_Parameters")
 
-_NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "bad allocation", "failed to allocate")
+_NO_MEMORY = (
+    "allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "can't start new thread",
+)
 """What torch, VTK and ITK say, each in its own type of exception."""
 
 
