@@ -54,6 +54,7 @@ def _fetched(repository: str, revision: str | None, most_bytes: int) -> dict[str
     def checked(*arguments: Any, **options: Any) -> Any:
         metadata = original(*arguments, **options)
         check_answer(metadata.commit_hash, metadata.etag)
+        _check_size(metadata.size or 0, most_bytes)
         return metadata
 
     # What the server says here becomes names of files in the cache.
@@ -111,13 +112,14 @@ def _bar(most_bytes: int, reports: bool) -> type:
             return updated
 
         def _check(self) -> None:
-            size = int(max(self.n, self.total or 0))
-            if size > most_bytes:
-                raise RefusedError(
-                    f"it has {size} bytes, and no more than {most_bytes} are expected: it is another one."
-                )
+            _check_size(int(max(self.n, self.total or 0)), most_bytes)
 
     return ReportingBar
+
+
+def _check_size(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise RefusedError(f"it has {size} bytes, and no more than {most_bytes} are expected: it is another one.")
 
 
 class _Nowhere:
@@ -184,6 +186,8 @@ def in_plain_words(error: Exception) -> str:
         return f"no space is left on the disk of {cache}; free some, or set HF_HOME to a folder elsewhere."
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{cache} cannot be written to; set HF_HOME to a folder elsewhere."
+    if "Consistency check failed" in str(error):
+        return f"a file did not arrive as {endpoint} announced it; try again."
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}."
 
 

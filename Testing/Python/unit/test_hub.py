@@ -227,6 +227,7 @@ def test_more_bytes_than_the_model_has_are_not_fetched(server: SmallHub, tmp_pat
     with pytest.raises(WeightsError, match="no more than 1000000 are expected"):
         download((FIRST,), most_bytes=1_000_000)
     assert partial_files(tmp_path) == []
+    assert not any("/cdn/" in path for path in server.paths("GET"))
 
 
 def cancelled_after(seconds: float, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> float:
