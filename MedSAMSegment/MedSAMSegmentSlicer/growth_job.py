@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,9 +43,7 @@ class GrowthJob:
     options: MaskOptions = field(default_factory=MaskOptions)
 
 
-def start_growth_job(
-    run: BackgroundRun[Growth], writer: SegmentWriter, job: GrowthJob, wanted: Callable[[], bool] = lambda: True
-) -> None:
+def start_growth_job(run: BackgroundRun[Growth], writer: SegmentWriter, job: GrowthJob) -> None:
     """Add to a segment what the model finds of it on the next slices: one undo state, none if nothing is found.
 
     The slices that the segment has already are not changed.
@@ -55,7 +52,6 @@ def start_growth_job(
         run: where it runs, and who is told.
         writer: for the job's segmentation.
         job: what to do.
-        wanted: asked before anything is written; nothing is, and nobody is told, if it is not.
 
     Raises:
         InvalidPromptError: the segment is empty.
@@ -85,8 +81,8 @@ def start_growth_job(
         )
 
     def write(growth: Growth) -> Growth:
-        if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None or not wanted():
-            raise CancelledError("The segment is gone, or is not wanted any more. Nothing was written.")
+        if job.segmentation.GetScene() is None or segments.GetSegment(job.segment_id) is None:
+            raise CancelledError("The segment is gone. Nothing was written.")
         image.check()
         if growth.block is not None:
             writer.write([SegmentEdit(job.segment_id, growth.block)])
