@@ -140,13 +140,13 @@ def box_on_rectangle(
 
 
 def check_thickness(thickness_mm: float | None) -> None:
-    """Refuse a thickness that is not longer than zero.
+    """Refuse a thickness that no structure has.
 
     Raises:
         InvalidPromptError: it is not.
     """
-    if thickness_mm is not None and not (np.isfinite(thickness_mm) and thickness_mm > 0):
-        raise InvalidPromptError(f"A thickness of {thickness_mm} mm is not possible. Use more than 0.")
+    if thickness_mm is not None and not 1e-3 <= thickness_mm <= 1e4:
+        raise InvalidPromptError(f"A thickness of {thickness_mm} mm is not possible. Use 0.001 to 10000 mm.")
 
 
 def _extents(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -108,6 +106,9 @@ def voxels_in(volume: Volume, roi: OrientedBox) -> npt.NDArray:
     return volume.crop(extent).voxels_kji.reshape(-1)
 
 
+_LARGEST_INTENSITY = 1e30
+
+
 def _without_padding(voxels: npt.NDArray, volume: Volume) -> npt.NDArray:
     if volume.padding_value is None:
         return voxels
@@ -127,9 +128,11 @@ def _named_window(rule: str) -> Window | None:
     except ValueError:
         choices = ", ".join(WINDOW_RULES)
         raise InvalidOptionError(f"There is no window rule {rule!r}. Use one of: {choices}, or LEVEL,WIDTH.") from None
-    if not (math.isfinite(level) and math.isfinite(width) and width > 0):
+    # Larger ones are of no image, and end in infinities.
+    if not (abs(level) <= _LARGEST_INTENSITY and 0 < width <= _LARGEST_INTENSITY):
         raise InvalidOptionError(
-            f"Window {rule!r} has no width. Give LEVEL,WIDTH with a width above 0, such as 40,400."
+            f"Window {rule!r} has no width, or is beyond any image. Give LEVEL,WIDTH with a width above 0, such as "
+            "40,400."
         )
     return Window.from_level_width(level, width, rule)
 

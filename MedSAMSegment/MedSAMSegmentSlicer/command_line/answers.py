@@ -51,7 +51,7 @@ def answered(command: Callable[_Parameters, None]) -> Callable[_Parameters, None
         except typer.Exit:
             raise
         except BaseException as error:
-            raise typer.Exit(_answer(error, bool(options.get("debug", True)))) from None
+            raise typer.Exit(_answer(error, options.get("debug"))) from None
 
     return wrapper
 
@@ -64,12 +64,12 @@ def left_with(app: Callable[[], Any]) -> int:
     except SystemExit as left:
         code = left.code
     except BaseException as error:  # from typer's own output: --help, --version
-        code = _answer(error, debug=True)
+        code = _answer(error, debug=None)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        code = _answer(error, debug=True)
+        code = _answer(error, debug=None)
     for stream in (sys.stdout, sys.stderr):
         _give_up_what_cannot_be_written(stream)
     return code if isinstance(code, int) else EXIT_DEFECT if code else 0
@@ -87,7 +87,7 @@ def _give_up_what_cannot_be_written(stream: Any) -> None:
             os.close(nowhere)
 
 
-def _answer(error: BaseException, debug: bool) -> int:
+def _answer(error: BaseException, debug: Any) -> int:
     try:
         return _print_answer(error, debug)
     except OSError:  # stderr is closed or full: the exit code says it alone
@@ -102,7 +102,8 @@ def _exit_code(error: BaseException) -> int:
     return EXIT_DEFECT if _advice(error) is None else EXIT_INPUT
 
 
-def _print_answer(error: BaseException, debug: bool) -> int:
+def _print_answer(error: BaseException, debug: Any) -> int:
+    """Debug is True, False, or None for a command without that option: a defect's traceback is then printed."""
     code = _exit_code(error)
     advice = _advice(error)
     if isinstance(error, CancelledError | KeyboardInterrupt):
@@ -114,7 +115,7 @@ def _print_answer(error: BaseException, debug: bool) -> int:
             say(_traceback(error))
     else:
         log.print("[bold red]This is a defect in medsam-segment.[/] ", end="")
-        if debug:
+        if debug is not False:
             say("Please report it with the lines below and the output of `medsam-segment info`.")
             say(_traceback(error))
         else:

@@ -77,10 +77,10 @@ class JobReport:
 
     def table(self) -> Table:
         """What a person reads."""
-        from rich.table import Table
+        from rich.table import Column, Table
         from rich.text import Text
 
-        table = Table("Segment", "mL", "slices", "to look at", "confidence")
+        table = Table(Column("Segment", overflow="fold"), "mL", "slices", "to look at", "confidence")
         for roi in self.rois:
             structure = roi.structure
             table.add_row(
