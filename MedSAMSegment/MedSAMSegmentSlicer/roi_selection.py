@@ -61,8 +61,8 @@ def roi_sources_of_scene(scene: Any) -> list[Any]:
 def pointer_is_on_a_handle(scene: Any) -> bool:
     """Whether some markup says that the pointer is on one of its handles, and will move if that is dragged.
 
-    Its lines and faces do not count: they reach across the view. Neither does the invisible control point in the middle
-    of an ROI, which Slicer picks beside the handle that is drawn there.
+    Its lines and faces do not count: they reach across the view. The control point in the middle of an ROI does: Slicer
+    picks it, and not the handle that is drawn there, where the pointer is exactly on it.
     """
     for node in _nodes(scene, MARKUPS_CLASS):
         display = node.GetDisplayNode()
