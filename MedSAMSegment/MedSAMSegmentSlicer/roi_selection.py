@@ -68,12 +68,12 @@ def pointer_is_on_a_handle(scene: Any) -> bool:
         display = node.GetDisplayNode()
         if display is not None and display.GetVisibility():
             handles = {
+                display.ComponentControlPoint,
+                display.ComponentCenterPoint,
                 display.ComponentTranslationHandle,
                 display.ComponentRotationHandle,
                 display.ComponentScaleHandle,
             }
-            if not node.IsA(ROI_CLASS):
-                handles |= {display.ComponentControlPoint, display.ComponentCenterPoint}
             if display.GetActiveComponentType() in handles:
                 return True
     return False

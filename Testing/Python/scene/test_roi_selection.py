@@ -105,11 +105,14 @@ def test_the_pointer_is_on_a_handle_when_a_visible_roi_says_so(scene):
     assert not pointer_is_on_a_handle(scene.mrml)
 
 
-def test_an_outline_and_the_invisible_point_in_the_middle_of_an_roi_are_no_handles(scene):
+def test_the_outline_of_an_roi_is_no_handle_and_its_middle_is_one(scene):
     display = _roi(scene, "a").GetDisplayNode()
-    for component in (display.ComponentROI, display.ComponentControlPoint, display.ComponentLine):
+    for component in (display.ComponentROI, display.ComponentLine, display.ComponentPlane):
         display.SetActiveComponent(component, 0)
         assert not pointer_is_on_a_handle(scene.mrml)
+    for component in (display.ComponentTranslationHandle, display.ComponentControlPoint):
+        display.SetActiveComponent(component, 0)
+        assert pointer_is_on_a_handle(scene.mrml)
 
 
 def test_an_roi_is_put_back_to_where_it_was(scene):
