@@ -58,7 +58,9 @@ def serve() -> None:
             return
         os.chdir(folder)
         _limit(seconds, memory)
-        send(answers, _answer(_QUESTIONS[question], arguments))
+        answer = _answer(_QUESTIONS[question], arguments)
+        _end_time_limit()
+        send(answers, answer)
 
 
 def send(file: IO[bytes], content: Any) -> None:
@@ -148,6 +150,12 @@ def _limit(seconds: float, memory: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         limit = used + memory
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def _end_time_limit() -> None:
+    """The limit was for one request: waiting for the next one takes as long as it takes."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(0)
 
 
 def _read_volume(note: Callable[[str], None], path: Path, series_uid: str | None) -> Any:

@@ -183,3 +183,12 @@ def test_nothing_of_the_folder_it_runs_in_is_imported(tmp_path, monkeypatch):
     with InputReader() as reader:
         reader.parse_plane("0,0,1 4,5,6")
     assert not (tmp_path / "was-run").exists()
+
+
+@posix
+def test_the_time_limit_of_one_file_ends_with_its_answer(tmp_path):
+    write_rois(tmp_path / "one.mrk.json")
+    with InputReader(seconds=4.0) as reader:
+        reader.read_rois(tmp_path / "one.mrk.json", None)
+        time.sleep(6.0)  # longer than the system's own limit, which is a second above this one
+        assert len(reader.read_rois(tmp_path / "one.mrk.json", None)) == 1
