@@ -41,11 +41,19 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
                 _lock(lock)
         yield folder
     finally:
-        with deferred_signals():
-            if lock is not None:
-                lock.close()
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with deferred_signals():
+                _give_up(folder, lock)
+        except BaseException:  # a signal that came before it could be deferred
+            _give_up(folder, lock)
+            raise
+
+
+def _give_up(folder: Path | None, lock: IO[bytes] | None) -> None:
+    if lock is not None:
+        lock.close()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(parent: Path) -> None:

@@ -27,7 +27,7 @@ from table import Table  # noqa: E402
 
 OUTPUT = ROOT / "attack-output"
 ATTACKS = ("signals", "mutations", "faults")
-FULL, SHORT = 20_000, 150
+FULL, SHORT = 20_000, 500
 """Mutated inputs."""
 
 

@@ -19,10 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 import forked
 import workplace
+from MedSAMSegmentSlicer.command_line.answers import left_with
 from table import Table, complaints_about
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -71,10 +73,14 @@ def _at_file_operations(bomb: _Bomb) -> None:
 
 
 def _at_calls(bomb: _Bomb) -> None:
-    """At each call of a Python function."""
+    """At each call of a Python function, from when the program handles signals until it has nothing left to do."""
+    within = False
 
-    def profile(_frame: object, event: str, _argument: object) -> None:
-        if event == "call":
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal within
+        if frame.f_code is left_with.__code__:
+            within = event == "call"
+        if within and event == "call":
             bomb.tick()
 
     sys.setprofile(profile)
@@ -131,7 +137,7 @@ def _attack_scene(table: Table, scene: _Scene, points: Points, kind: str, tempor
     for at, number in tries:
         _, ending = _run(scene, folder, points, at, number)
         complaints, state = _complaints(scene, folder, ending, number)
-        if ending.signal == signal.SIGINT and at > 1:  # at 1 the program has not begun
+        if ending.signal == signal.SIGINT:
             complaints.append("KeyboardInterrupt went through the program")
         name = f"{scene.name}: {signal.Signals(number).name} at {kind}"
         table.tried(name, ending, f"at {at} of {counted}", complaints, note=state)

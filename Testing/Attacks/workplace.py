@@ -128,20 +128,44 @@ def read_in_forked_processes() -> None:
 
     def started(reader: InputReader) -> _ForkedReader:
         if reader._process is None:
-            reader._process = _ForkedReader(reader._show_output)
+            kept = _kept_readers.pop() if _kept_readers else None
+            usable = kept is not None and kept.returncode is None
+            reader._process = kept if usable else _ForkedReader(reader._show_output)
+            reader._is_ready = reader._process.is_ready
         return reader._process
 
     InputReader._started = started
 
 
+def keep_readers() -> None:
+    """From now on, let a reading process that has answered serve the next run of the same child as well."""
+    from MedSAMSegmentSlicer.command_line.input_reader import InputReader
+
+    def close(reader: InputReader) -> None:
+        if reader._process is not None:
+            reader._process.is_ready = reader._is_ready
+            _kept_readers.append(reader._process)
+            reader._process = None
+
+    InputReader.close = close
+
+
+_kept_readers: list[_ForkedReader] = []
+
+
 class _ForkedReader:
-    """A reading process with what of ``subprocess.Popen`` is used of it."""
+    """A reading process with what of ``subprocess.Popen`` is used of it.
+
+    Attributes:
+        is_ready: whether it has said so, and was heard.
+    """
 
     def __init__(self, show_output: bool) -> None:
         requests, answers = os.pipe(), os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         self.returncode: int | None = None
+        self.is_ready = False
         self._pid = os.fork()
         if self._pid == 0:
             self._serve(requests, answers, show_output)

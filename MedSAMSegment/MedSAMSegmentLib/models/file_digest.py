@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ Progress = Callable[[int, int], None]
 """Told how many bytes of how many are done. What it raises ends the work: so can a user cancel."""
 
 _FILE = "digests.json"
+_UNFINISHED = f".{_FILE}-"
+_ABANDONED_SECONDS = 60.0
+"""A list is written within milliseconds; one unfinished after this was left by a process that was killed."""
 _SMALL = 64 * 2**20
 _CHUNK = 4 * 2**20
 
@@ -146,10 +150,18 @@ def _remember(path: Path, sha256: str, stamp: dict[str, int]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         entries = {known: entry for known, entry in _read().items() if Path(known).exists()}
         entries[_key(path)] = {"sha256": sha256} | stamp
-        handle, name = tempfile.mkstemp(dir=folder, prefix=f".{_FILE}-")
+        _remove_abandoned(folder)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_UNFINISHED)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(entries, file, indent=1)
             Path(name).replace(folder / _FILE)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                path.unlink()

@@ -5,11 +5,14 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from MedSAMSegmentLib.errors import InvalidOutputError
+from MedSAMSegmentSlicer import temporary_folders
 from MedSAMSegmentSlicer.atomic_output import check_output, written_whole
 from MedSAMSegmentSlicer.temporary_folders import remove_leftovers, temporary_folder
 
@@ -138,3 +141,17 @@ def test_a_name_that_is_a_device_or_a_pipe_is_no_output(tmp_path):
         check_output(tmp_path / "pipe.csv", (".csv",), ())
     with pytest.raises(InvalidOutputError, match="too long"):
         check_output(tmp_path / ("x" * 300 + ".csv"), (".csv",), ())
+
+
+def test_a_signal_that_comes_before_it_can_be_deferred_leaves_no_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def too_late() -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt), temporary_folder(tmp_path) as folder:
+        (folder / "before-out.png").touch()
+        monkeypatch.setattr(temporary_folders, "deferred_signals", too_late)
+    assert not any(tmp_path.iterdir())

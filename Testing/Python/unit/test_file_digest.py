@@ -167,3 +167,15 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be read"):
         sha256_of(tmp_path / "absent")
     assert matches_at_a_glance(tmp_path / "absent", SHA256_OF_ABC) is False
+
+
+def test_what_a_killed_process_left_unfinished_is_removed_and_what_is_being_written_stays(
+    large_file: Path, folder: Path
+) -> None:
+    folder.mkdir()
+    abandoned, young = folder / ".digests.json-abandoned", folder / ".digests.json-young"
+    abandoned.touch()
+    young.touch()
+    os.utime(abandoned, (0, 0))
+    remember_arrival(large_file)
+    assert {path.name for path in folder.iterdir()} == {"digests.json", young.name}
