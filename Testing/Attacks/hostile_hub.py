@@ -30,6 +30,7 @@ def hostile_hub(behaviour: str) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(behaviour))
     server.daemon_threads = True
     server.block_on_close = False
+    server.handle_error = lambda *_: None  # clients that have had enough
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
