@@ -66,9 +66,9 @@ def test_removing_the_volume_while_the_model_works_writes_nothing(widget, workpl
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     widget.ui.segmentButton.click()
     slicer.mrmlScene.RemoveNode(workplace.volume)
+    workplace.wait(lambda: "'Brick' was removed from the scene" in widget.ui.statusLabel.text)
     workplace.run_events(0.3)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == before
-    assert "'Brick' was removed from the scene" in widget.ui.statusLabel.text
 
 
 def test_doubtful_slices_are_listed_and_a_click_jumps_there(widget, workplace, roi, model):
