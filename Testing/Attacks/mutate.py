@@ -183,7 +183,7 @@ def _changed(document: Any, random: Random) -> Any:
             return not document
         case 6:
             nested: Any = document
-            for _ in range(400):
+            for _ in range(250):  # three times, at most, is less than what Python itself can write
                 nested = [nested]
             return nested
         case 7:
