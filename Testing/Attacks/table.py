@@ -77,8 +77,14 @@ class Table:
         return "\n".join(lines)
 
 
-def complaints_about(ending: Ending, allowed: tuple[int, ...] = (0, 2)) -> list[str]:
-    """What is wrong with how a process ended, whatever was asked of it."""
+def complaints_about(ending: Ending, allowed: tuple[int, ...] = (0, 2), given: int = 0) -> list[str]:
+    """What is wrong with how a process ended, whatever was asked of it.
+
+    Args:
+        ending: how it ended.
+        allowed: exit codes.
+        given: characters that the user gave, and that may be said again.
+    """
     found = []
     if ending.timed_out or ending.signal or ending.code not in allowed:
         found.append(str(ending))
@@ -92,6 +98,6 @@ def complaints_about(ending: Ending, allowed: tuple[int, ...] = (0, 2)) -> list[
         found.append("an escape sequence on the terminal")
     if ending.code == 2 and not ending.errors.strip():
         found.append("refused without a word")
-    if len(ending.errors) > _MOST_MESSAGE and not found:
+    if len(ending.errors) > _MOST_MESSAGE + given and not found:
         found.append(f"{len(ending.errors)} characters on the terminal")
     return found

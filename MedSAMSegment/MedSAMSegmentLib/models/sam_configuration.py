@@ -102,7 +102,8 @@ def read_configuration(path: Path) -> dict[str, dict[str, Any]]:
         model_type = config["model_type"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is not the configuration of a model ({error!r}). Copy or download the folder again."
+            f"{path} is not the configuration of a model ({type(error).__name__}: {error}). Copy or download the "
+            "folder again."
         ) from error
     if model_type != "sam":
         raise WeightsError(

@@ -385,3 +385,11 @@ def test_a_model_downloaded_from_a_hub_segments_when_the_hub_is_gone(
     same = load_model(sam_folder, "cpu", "float32", preprocessing="medsam")
     answers = [each.decode(each.encode([image()])[0], [BOX]).logits for each in (model, same)]
     np.testing.assert_array_equal(*answers)
+
+
+def test_a_configuration_that_is_no_text_is_refused_without_its_contents(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b'{"model_type": "' + b"x" * 4000 + b'\xff"}')
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(WeightsError, match="is not the configuration of a model") as refused:
+        load_model(str(tmp_path), "cpu", "float32")
+    assert "xxx" not in str(refused.value)
